@@ -1,0 +1,5 @@
+"""`python -m headgate` is `headgate`."""
+
+from .cli import main
+
+main()

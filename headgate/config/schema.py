@@ -1,0 +1,257 @@
+"""What a configuration file may say: one model for each table, one docstring for each key. Durations are seconds once read.
+
+The JSON Schema, the reference in docs/configuration.md and the error messages are all made from this file.
+"""
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from .units import parse_duration, parse_size
+
+Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, le=86_400 * 7)]
+"""A duration: "250ms", "5s", "2m", "1h", or a number of seconds."""
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
+"""A size: "8KiB", "1MiB", "2GiB", or a number of bytes."""
+Network = IPv4Network | IPv6Network
+
+
+class Table(BaseModel):
+    """Common behaviour of all tables: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ListenTls(Table):
+    """TLS towards clients."""
+
+    certificate: str
+    """File with the certificate and its chain (PEM)."""
+    key: str
+    """File with the private key (PEM)."""
+
+
+class ClientTimeouts(Table):
+    """How long the gateway waits for clients."""
+
+    head: Seconds = 10.0
+    """From the first byte of a request (or from the connection's opening) until its head is complete."""
+    body: Seconds = 30.0
+    """Longest silence within a request body."""
+    read: Seconds = 60.0
+    """Longest time in which a client takes no byte of its response."""
+    idle: Seconds = 75.0
+    """How long a kept connection may rest between requests."""
+
+
+class Limits(Table):
+    """Bounds on what clients and servers may send, and on how much runs at once."""
+
+    request_line_bytes: Size = 8_192
+    """Longest request line; 414 above."""
+    request_header_bytes: Size = 32_768
+    """Largest request head, all lines together; 431 above."""
+    request_header_count: int = Field(100, ge=1)
+    """Most header lines in a request; 431 above."""
+    request_body_bytes: Size = 0
+    """Largest request body; 413 above. 0: no limit."""
+    response_header_bytes: Size = 65_536
+    """Largest response head of a server; 502 above."""
+    response_header_line_bytes: Size = 32_768
+    """Longest header line of a server's response; 502 above."""
+    response_header_count: int = Field(200, ge=1)
+    """Most header lines in a server's response; 502 above."""
+    response_body_bytes: Size = 0
+    """Largest response body; 502 or a cut above. 0: no limit."""
+    trailer_bytes: Size = 16_384
+    """Largest trailer section, in either direction."""
+    trailer_line_bytes: Size = 8_192
+    """Longest trailer line, in either direction."""
+    interim_responses: int = Field(20, ge=0)
+    """Most interim (1xx) responses before a final one."""
+    connections: int = Field(20_000, ge=1)
+    """Most client connections at once; new ones above get 503 and are closed."""
+
+
+class Log(Table):
+    """Where records go."""
+
+    access: str = "-"
+    """Access log: a file, "-" for standard output, "off" for none."""
+    format: Literal["json", "combined"] = "json"
+    """Form of the access log."""
+    errors: str = "stderr"
+    """One line for each failed attempt: a file, or "stderr". Cannot be switched off."""
+
+
+class Dns(Table):
+    """How names of servers are resolved."""
+
+    servers: tuple[str, ...] = ()
+    """DNS servers as "address" or "address:port"; those of /etc/resolv.conf when empty."""
+    timeout: Seconds = 3.0
+    """For one name, all servers and repetitions together."""
+    min_ttl: Seconds = 1.0
+    """Shortest time an answer is used, whatever its TTL."""
+    max_ttl: Seconds = 300.0
+    """Longest time an answer is used, whatever its TTL."""
+    keep_stale: Seconds = 3600.0
+    """How long the last good addresses are used when DNS fails."""
+    hosts_file: str = "/etc/hosts"
+    """Names that are known without DNS."""
+
+
+class Pages(Table):
+    """Own templates for error answers (Jinja2), instead of the built-in ones."""
+
+    html: str | None = None
+    """File with the HTML page for people."""
+    text: str | None = None
+    """File with the plain text."""
+
+
+class Gateway(Table):
+    """The gateway as a whole."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:8080",)
+    """Addresses to listen on: "host:port", "[v6]:port", "unix:/path"."""
+    tls: ListenTls | None = None
+    """TLS towards clients; plain HTTP when absent."""
+    name: str = Field("headgate", pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")
+    """Pseudonym in Via, CDN-Loop and Proxy-Status."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks whose Forwarded, X-Forwarded-* and X-Request-Id are believed."""
+    details_for: tuple[Network, ...] = ()
+    """Networks whose clients are told addresses, bytes and evidence in error answers; others get cause and reference."""
+    timeouts: ClientTimeouts = ClientTimeouts()
+    limits: Limits = Limits()
+    log: Log = Log()
+    dns: Dns = Dns()
+    pages: Pages = Pages()
+    timeout_status: Literal[504, 502] = 504
+    """Status for timeouts of servers: 504 as RFC 9110 says, or 502 for callers who expect that."""
+    drain: Seconds = 30.0
+    """How long running exchanges may take to finish after SIGTERM."""
+
+
+class Server(Table):
+    """One server of an upstream."""
+
+    url: str
+    """"http://host:port", "https://host:port" or "unix:/path/to.sock"."""
+    weight: int = Field(1, ge=1, le=1000)
+    """Share of the requests, against the other servers' weights."""
+    down: bool = False
+    """Takes no requests."""
+
+
+class Timeouts(Table):
+    """How long the gateway waits for a server. Each is finite."""
+
+    connect: Seconds = 3.0
+    """Until the connection is established, name resolution excluded."""
+    tls: Seconds = 5.0
+    """Until the TLS handshake is complete."""
+    send: Seconds = 30.0
+    """Longest time in which the server takes no byte of the request."""
+    head: Seconds = 60.0
+    """From the end of the request until the response head is complete."""
+    idle: Seconds = 60.0
+    """Longest silence within a response body."""
+    tunnel: Seconds = 3600.0
+    """Longest silence of both sides on an upgraded connection."""
+    total: Seconds = 3600.0
+    """For one exchange with all its attempts, body included."""
+
+
+class Retry(Table):
+    """When another try is made."""
+
+    attempts: int = Field(3, ge=1, le=10)
+    """Tries in all, the first included."""
+    body_bytes: Size = 65_536
+    """Largest request body kept for being sent again; larger ones are sent once."""
+
+
+class KeepAlive(Table):
+    """Idle connections to servers."""
+
+    idle: Seconds = 55.0
+    """Longest rest in the pool; shorter where the server is seen to close earlier, or says so in Keep-Alive."""
+    connections: int = Field(256, ge=0)
+    """Most idle connections to one server; 0 closes after each exchange."""
+
+
+class UpstreamTls(Table):
+    """TLS towards servers with an https URL."""
+
+    verify: bool = True
+    """Check the certificate's chain and name. Never switch it off for a public network."""
+    ca: str | None = None
+    """File with the authorities to trust (PEM); those of the system when absent."""
+    certificate: str | None = None
+    """File with the certificate that the gateway shows (PEM)."""
+    key: str | None = None
+    """File with its private key (PEM)."""
+    name: str | None = None
+    """Name for SNI and for checking the certificate; the URL's host when absent."""
+
+
+class Upstream(Table):
+    """A group of servers that answer alike."""
+
+    servers: tuple[Server, ...] = Field(min_length=1)
+    """The servers: URLs, or tables with url, weight and down."""
+    policy: Literal["least-requests", "round-robin"] = "least-requests"
+    """How a server is chosen: the less busy of two at random, or in turn."""
+    host: str = "pass"
+    """Host sent to the server: "pass" the client's, "server" the URL's, or any other value literally."""
+    timeouts: Timeouts = Timeouts()
+    retry: Retry = Retry()
+    keep_alive: KeepAlive = KeepAlive()
+    tls: UpstreamTls = UpstreamTls()
+    max_requests: int = Field(0, ge=0)
+    """Most requests at once for each server; 503 above. 0: no limit."""
+    deny_addresses: tuple[Network, ...] = ()
+    """Networks that a server's name must never lead to (against DNS rebinding)."""
+    check_content_coding: bool = False
+    """Decode gzip and deflate bodies on the way through, to notice broken compression."""
+
+
+class Route(Table):
+    """Which requests go where. The most specific route wins, whatever the order in the file (see docs/configuration.md)."""
+
+    name: str = ""
+    """Name in logs and metrics; made of host and path when empty."""
+    host: str = ""
+    """"example.org", "*.example.org" (any depth below), or empty for every host."""
+    path: str = ""
+    """Prefix of the path, by whole segments: "/api" fits /api and /api/x, not /apix."""
+    path_exact: str | None = None
+    """The whole path."""
+    path_regex: str | None = None
+    """A regular expression that must fit the whole path."""
+    methods: tuple[str, ...] = ()
+    """Methods that are accepted; all when empty. 405 for others, where nothing else fits."""
+    headers: dict[str, str] = {}
+    """Header fields that must be there with this value ("*" for any value)."""
+    upstream: str | None = None
+    """The upstream that answers."""
+    allow: tuple[Network, ...] = ()
+    """Client networks that may use this route; all when empty. 403 for others."""
+    deny: tuple[Network, ...] = ()
+    """Client networks that may not."""
+    maintenance: bool = False
+    """Answer 503 with a page that says so, without asking any server."""
+
+
+class Config(Table):
+    """A whole configuration file."""
+
+    gateway: Gateway = Gateway()
+    upstream: dict[str, Upstream] = {}
+    route: tuple[Route, ...] = ()
+
+
+__all__ = ["Any", "Config"]

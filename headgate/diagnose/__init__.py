@@ -1,0 +1,1 @@
+"""From symptoms to causes to explanations: pure functions over the record, no sockets, no event loop."""

@@ -1,0 +1,1 @@
+"""The data plane: moves exchanges, and names what went wrong."""

@@ -1,0 +1,1 @@
+"""Upstreams that misbehave on purpose, and the score of how a gateway deals with them."""

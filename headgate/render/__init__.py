@@ -1,0 +1,1 @@
+"""Records and causes → bytes and text for clients, logs and terminals."""
