@@ -1,0 +1,70 @@
+"""What of the raw bytes may be shown: control characters escaped, secrets left out, length bounded."""
+
+import re
+from typing import Final
+from urllib.parse import unquote_plus
+
+EXCERPT_BYTES: Final = 64
+"""Most raw bytes that one excerpt shows."""
+REDACTED: Final = "[redacted]"
+"""What stands in the place of a secret."""
+
+_NAME: Final = (
+    r"[\w.\[\]-]*(?:authorization|cookie|token|passw(?:or)?d|passphrase|pwd|secret|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credential|signature|session|sess[_-]?id|csrf|xsrf|jwt|assertion)[\w.\[\]-]*|auth|key|sig|sid|code|otp|pin|pass"
+)
+"""Names of fields, parameters and JSON members whose value is nobody's business."""
+_SECRET_NAME: Final = re.compile(_NAME, re.IGNORECASE)
+_CUT_NAMES: Final = ("authorization", "cookie", "token", "api-key", "secret")
+_CUT: Final = "|".join(sorted({name[start:] for name in _CUT_NAMES for start in range(1, len(name))}, key=len, reverse=True))
+_VALUE_TO_END_OF_FIELD: Final = r"(?s:.+?)(?=\r?\n(?![ \t])|\Z)"
+_PATTERNS: Final = tuple(
+    re.compile(pattern.encode(), re.IGNORECASE)
+    for pattern in (
+        rf"((?:\A|(?<=[\r\n]))(?:{_NAME})[ \t]*:[ \t]*){_VALUE_TO_END_OF_FIELD}",  # a header field, folded lines included
+        rf"(\A(?:{_CUT})[ \t]*:[ \t]*){_VALUE_TO_END_OF_FIELD}",  # the excerpt begins within the field's name
+        rf"((?<![\w.\[\]-])(?:{_NAME})(?:=|%3D))[^&;\s\"'#]+",  # a parameter or a cookie
+        rf"(\"(?:{_NAME})\"\s*:\s*\"?)[^\"\s,}}]+",  # a member of a JSON object
+        r"\b((?:bearer|basic|digest|negotiate)[ \t]+)[^\s,;\"]+",
+        r"(\b[a-z][a-z0-9+.-]*://)[^/@\s]+(?=@)",  # user and password in a URL
+        r"\b()eyJ[\w-]{6,}(?:\.[\w-]*){0,2}",  # a JSON Web Token without its name
+    )
+)
+_NAMED: Final = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x5C: "\\\\"}
+_ESCAPED: Final = tuple(_NAMED.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}") for byte in range(256))
+
+
+def is_secret(name: str) -> bool:
+    """Return whether the value of a field or parameter called `name` must not be shown."""
+    return _SECRET_NAME.fullmatch(name) is not None
+
+
+def escape(excerpt: bytes) -> str:
+    r"""Return at most the first 64 bytes as printable ASCII: others as \xNN, \r, \n, \t, a backslash doubled, secrets left out.
+
+    Safe in a terminal and in a log line. It still holds `<`, `&` and quotes: escaping for HTML is the renderer's.
+    """
+    shown = excerpt[:EXCERPT_BYTES]
+    for pattern in _PATTERNS:
+        shown = pattern.sub(rb"\1" + REDACTED.encode(), shown)
+    return "".join([_ESCAPED[byte] for byte in shown])
+
+
+def clean(text: str, longest: int = 300) -> str:
+    """Return `text` as one line of printable ASCII of at most `longest` characters (names, addresses, messages)."""
+    escaped = "".join([_ESCAPED[byte] if byte != 0x5C else "\\" for byte in text[:longest].encode("utf-8", "replace")])
+    return escaped if len(escaped) <= longest else escaped[: longest - 3] + "..."
+
+
+def redact_target(target: str) -> str:
+    """Return a request target with the values of secret query parameters, and a URL's user and password, left out."""
+    path, mark, query = target.partition("?")
+    path = re.sub(r"^([a-z][a-z0-9+.-]*://)[^/@]+@", rf"\1{REDACTED}@", path, flags=re.IGNORECASE)
+    if not mark:
+        return path
+    return path + mark + "".join(_redact_pair(part) for part in re.split(r"([&;])", query))
+
+
+def _redact_pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    return f"{name}={REDACTED}" if equals and value and is_secret(unquote_plus(name)) else pair

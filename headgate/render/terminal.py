@@ -1,0 +1,172 @@
+"""Causes and exchanges for people at a terminal: colour there only, plain text in pipes, lines folded to the width."""
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ..diagnose.catalogue import SECTIONS
+from ..diagnose.explain import Explanation, Step, bullets, explain, explain_attempt
+from ..diagnose.sentence import duration
+from ..model.cause import Cause
+from ..model.exchange import Attempt, Exchange
+
+READERS: Final = {
+    "visitor": ("Visitor",),
+    "operator": tuple(heading for heading in SECTIONS if heading not in ("Visitor", "Administrator")),
+    "admin": tuple(heading for heading in SECTIONS if heading not in ("Visitor", "Operator")),
+    "all": SECTIONS,
+}
+"""Which sections of the catalogue each reader is shown."""
+RETRIES_IN_WORDS: Final = {
+    "never": "never",
+    "unsent": "yes, nothing was sent",
+    "idempotent": "only idempotent methods",
+    "reused-only": "yes, unless the request may have been carried out",
+}
+_REASONS_SHOWN: Final = 2
+_PIPE_WIDTH: Final = 130
+_CODE: Final = re.compile(r"`([^`]+)`")
+
+
+def console_for_output() -> Console:
+    """Return a console on standard output: the terminal's width and colours, or plain text with room for long lines in a pipe."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def print_cause(console: Console, cause: Cause, reader: str = "all") -> None:
+    """Print a catalogue entry for a reader (a key of READERS)."""
+    parts: list[RenderableType] = [_headline(cause.status, cause.code, cause.title)]
+    if reader != "visitor":
+        parts.append(_rows(_properties(cause)))
+    for heading in READERS[reader]:
+        if text := cause.sections.get(heading):
+            parts += [Text(""), Text(heading, style="bold"), Padding(_prose(text, console), (0, 0, 0, 2))]
+    _print(console, Group(*parts))
+
+
+def print_causes(console: Console, causes: Iterable[Cause]) -> None:
+    """Print a list of causes, grouped by phase: status, code, title."""
+    phase = ""
+    table = _grid()
+    for cause in causes:
+        if cause.phase != phase:
+            if phase:
+                table.add_row()
+            phase = cause.phase
+            table.add_row(Text(phase, style="bold"))
+        table.add_row(Text(f"  {cause.status}"), Text(cause.code, style="cyan"), Text(cause.title))
+    _print(console, table)
+
+
+def print_exchange(console: Console, exchange: Exchange) -> None:
+    """Print why an exchange ended as it did; earlier attempts that failed otherwise get a line each."""
+    told = explain(exchange)
+    rows: list[tuple[str, RenderableType]] = [("what", Text(told.sentence))]
+    others = [attempt for attempt in exchange.attempts if attempt.cause not in (None, told.cause)]
+    rows += [("before", Text(_one_line(exchange, attempt))) for attempt in others]
+    rows.append(("when", _timeline(told.timeline)))
+    rows += [("seen" if number == 0 else "", Text(line)) for number, line in enumerate(told.evidence)]
+    if told.bytes:
+        rows.append(("bytes", Text(told.bytes, style="yellow")))
+    reasons = bullets(told.cause.sections.get("Usual reasons", ""))[:_REASONS_SHOWN] if told.cause else ()
+    rows += [("why" if number == 0 else "", _inline(line, console)) for number, line in enumerate(reasons)]
+    if told.verdict:
+        rows.append(("retry", Text(told.verdict)))
+    rows += [("next" if number == 0 else "", _inline(line, console)) for number, line in enumerate(told.next_steps)]
+    rows.append(("reference", Text(exchange.reference)))
+    _print(console, Group(_told(told, exchange.status), _rows(rows)))
+
+
+def _print(console: Console, what: RenderableType) -> None:
+    """Print it, in pipes without the blanks that fill a terminal's line."""
+    if console.is_terminal:
+        console.print(what)
+        return
+    with console.capture() as captured:
+        console.print(what)
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def _told(told: Explanation, status: int) -> Text:
+    if told.cause is None:
+        return Text(told.headline, style="bold green")
+    return _headline(status or told.cause.status, told.cause.code, told.cause.title)
+
+
+def _headline(status: int, code: str, title: str) -> Text:
+    colour = "bold red" if status >= 500 else "bold yellow"
+    return Text.assemble((str(status), colour), " ", (code, "bold cyan"), "  ", (title, "bold"))
+
+
+def _one_line(exchange: Exchange, attempt: Attempt) -> str:
+    told = explain_attempt(exchange, attempt)
+    return f"{told.cause.code if told.cause else ''}: {told.sentence}"
+
+
+def _timeline(steps: tuple[Step, ...]) -> Table:
+    table = _grid()
+    for step in steps:
+        if step.at_ms < 0:
+            table.add_row(Text(step.name), Text("never", style="red"))
+        else:
+            table.add_row(Text(step.name), Text(duration(step.at_ms)), Text(f"+{duration(step.took_ms)}", style="dim"))
+    return table
+
+
+def _properties(cause: Cause) -> list[tuple[str, RenderableType]]:
+    rows: list[tuple[str, RenderableType]] = [
+        ("phase", Text(cause.phase)),
+        ("fault", Text(cause.fault)),
+        ("Proxy-Status", Text(f"error={cause.error}")),
+        ("tried again", Text(RETRIES_IN_WORDS[cause.retry])),
+        ("waiting helps", Text("maybe" if cause.temporary else "no")),
+    ]
+    if cause.aliases:
+        rows.append(("also called", Text(", ".join(cause.aliases))))
+    if cause.deviation:
+        rows.append(("status", Text(cause.deviation)))
+    return rows
+
+
+def _grid() -> Table:
+    return Table.grid(padding=(0, 2))
+
+
+def _rows(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+    table = _grid()
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        table.add_row(Text(f"  {label}", style="dim"), value)
+    return table
+
+
+def _prose(text: str, console: Console) -> Group:
+    """Return the catalogue's prose: paragraphs, and lists whose items hang behind their dash."""
+    blocks: list[RenderableType] = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        if paragraph.startswith(("- ", "* ")):
+            items = _grid()
+            items.padding = (0, 1)
+            for item in bullets(paragraph):
+                items.add_row(Text("-"), _inline(item, console))
+            blocks.append(items)
+        else:
+            blocks.append(_inline(" ".join(paragraph.split()), console))
+    return Group(*blocks)
+
+
+def _inline(text: str, console: Console) -> Text:
+    """Return one line of prose; what stands in backticks is coloured, or keeps them where there is no colour."""
+    if console.color_system is None:
+        return Text(text)
+    result = Text()
+    for number, part in enumerate(_CODE.split(text)):
+        result.append(part, style="cyan" if number % 2 else "")
+    return result
