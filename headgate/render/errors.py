@@ -1,0 +1,168 @@
+"""Decides how an error answer goes out: which form, which fields, and what each audience may read.
+
+Two audiences. The public gets the cause, the catalogue's words for visitors and a reference; nothing of the request, the
+servers or the configuration goes into it, so nothing can leak, and each answer is rendered once and then only filled with
+reference and waiting time. Trusted readers (`details`) get the explanation with its evidence, rendered each time.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
+
+from ..config.schema import Gateway
+from ..diagnose.explain import explain
+from ..model.cause import Cause
+from ..model.exchange import Exchange
+from .forms import Form, make_forms
+from .negotiate import Offer, choose
+from .proxy_status import phrase, proxy_status
+from .story import IDEMPOTENT, READING, nothing_sent, tell
+from .view import View
+
+DEFAULT_FORM: Final = "json"
+"""For clients that accept anything or say nothing: those are programs (curl, fetch, HTTP libraries). They expect to parse
+what they get, and people at a terminal can read it too; browsers name text/html, and `Accept: text/plain` asks for text."""
+
+_REFERENCE: Final = "\ue000"
+"""Stands for the reference in a rendered answer, until it is filled in: a private-use character, in no text of ours."""
+_WAIT: Final = 777_000_777_000_777
+"""Stands for the seconds to wait: a number, so that every form writes it as one, and one that nobody waits for."""
+_REFERENCE_BYTES: Final = _REFERENCE.encode()
+_WAIT_BYTES: Final = b"%d" % _WAIT
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._~:=+/@,;-]")
+"""What a reference may not hold, so that it can stand in a field, in HTML, in JSON and in a URN as it is."""
+_METHODS: Final = re.compile(r"[A-Za-z-]+(?:, ?[A-Za-z-]+)*")
+_CACHED_ACCEPT: Final = 400  # longer fields are parsed each time: nobody fills our memory with them
+
+
+class Answer:
+    """An answer of the gateway's own, ready for the wire."""
+
+    __slots__ = ("body", "fields", "reason", "status")
+
+    def __init__(self, status: int, reason: bytes, fields: bytes, body: bytes) -> None:
+        self.status = status
+        self.reason = reason  # the reason phrase
+        self.fields = fields  # whole header lines, each ending CRLF; without Date, Server and Connection
+        self.body = body  # empty for HEAD, though Content-Length tells what GET would have got
+
+
+class _Rendered(NamedTuple):
+    """An answer that lacks only what differs from one exchange to the next."""
+
+    status: int
+    reason: bytes
+    head: bytes  # the fields that do not differ
+    body: bytes
+
+
+class Errors:
+    """Makes error answers. Built once: templates are compiled and tried then, public answers are kept as they first occur."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        """Raises page.BadTemplate where an own template cannot be read, compiled or rendered."""
+        self._name = gateway.name
+        self._late_status = gateway.timeout_status
+        self._forms = make_forms(gateway.pages)
+        self._kept: dict[tuple[str, str, bool, bool, bool, bool], _Rendered] = {}
+        offers = [Offer(name, _media_type(form.content_type.encode()), form.outright) for name, form in self._forms.items()]
+        self._by_media_type = {offer.media_type: offer.name for offer in offers if offer.name.startswith("grpc")}
+        choosable = [offer for offer in offers if not offer.name.startswith("grpc")]
+        self._choose: Callable[[bytes], str] = partial(choose, offers=choosable, default=DEFAULT_FORM)
+        self._chosen = lru_cache(1024)(self._choose)
+
+    def answer(
+        self, exchange: Exchange, *, accept: bytes | None, content_type: bytes | None, details: bool, retry_after: int | None
+    ) -> Answer:
+        """Return the answer for an exchange whose cause is set.
+
+        accept, content_type: the request's fields, None where absent. details: the client is trusted and may know addresses,
+        bytes and evidence. retry_after: seconds for Retry-After, None where nobody can tell.
+        """
+        cause = exchange.cause
+        assert cause is not None, "only failed exchanges are answered"
+        name = self._form_name(accept, content_type)
+        form = self._forms[name]
+        reference = _UNSAFE.sub("_", exchange.reference)
+        if details or not form.keep:
+            rendered = self._render(exchange, form, reference, retry_after, details)
+        else:
+            rendered = self._public(exchange, cause, name, retry_after)
+        return self._fill(exchange, cause, rendered, reference.encode("ascii"), retry_after, details)
+
+    def _form_name(self, accept: bytes | None, content_type: bytes | None) -> str:
+        if content_type is not None and content_type[:16].lower() == b"application/grpc":
+            grpc = self._by_media_type.get(_media_type(content_type))
+            if grpc is not None:
+                return grpc
+        if accept is None:
+            return DEFAULT_FORM
+        return self._chosen(accept) if len(accept) <= _CACHED_ACCEPT else self._choose(accept)
+
+    def _public(self, exchange: Exchange, cause: Cause, name: str, retry_after: int | None) -> _Rendered:
+        """Return the kept answer for this kind of exchange, rendering it where it is the first."""
+        method = exchange.method
+        key = (cause.code, name, method in READING, method in IDEMPOTENT, nothing_sent(exchange), retry_after is None)
+        rendered = self._kept.get(key)
+        if rendered is None:
+            wait = None if retry_after is None else _WAIT
+            rendered = self._kept[key] = self._render(exchange, self._forms[name], _REFERENCE, wait, details=False)
+        return rendered
+
+    def _render(self, exchange: Exchange, form: Form, reference: str, wait: int | None, details: bool) -> _Rendered:
+        cause = exchange.cause
+        assert cause is not None
+        status = self._late_status if cause.status == 504 else cause.status
+        reading, unsent = exchange.method in READING, nothing_sent(exchange)
+        view = View(
+            status=status,
+            reason=phrase(status),
+            cause=cause,
+            story=tell(cause, reading=reading, unsent=unsent),
+            reference=reference,
+            retryable=cause.temporary and (unsent or exchange.method in IDEMPOTENT),
+            retry_after=wait,
+            reading=reading,
+            explanation=explain(exchange) if details else None,
+        )
+        head = (
+            f"Content-Type: {form.content_type}\r\n"
+            "Content-Language: en\r\n"
+            "Vary: Accept\r\n"
+            "Cache-Control: no-store\r\n"
+            "X-Content-Type-Options: nosniff\r\n"
+            f"{form.fields(view)}"
+        )
+        status = form.status or status
+        return _Rendered(status, phrase(status).encode(), head.encode(), form.body(view).encode())
+
+    def _fill(
+        self, exchange: Exchange, cause: Cause, rendered: _Rendered, reference: bytes, retry_after: int | None, details: bool
+    ) -> Answer:
+        status, reason, head, body = rendered
+        head, body = head.replace(_REFERENCE_BYTES, reference), body.replace(_REFERENCE_BYTES, reference)
+        again = b""
+        if retry_after is not None:
+            seconds = b"%d" % retry_after
+            body = body.replace(_WAIT_BYTES, seconds)
+            again = b"Retry-After: %b\r\n" % seconds
+        fields = b"%bContent-Length: %d\r\n%bProxy-Status: %b\r\nX-Request-Id: %b\r\n" % (
+            head, len(body), again, proxy_status(self._name, cause, exchange, details=details), reference,
+        )  # fmt: skip
+        if cause.status == 405:
+            fields += _allow(exchange)
+        return Answer(status, reason, fields, b"" if exchange.method == b"HEAD" else body)
+
+
+def _media_type(content_type: bytes) -> bytes:
+    """Return a Content-Type's media type: lower case, without parameters and, for gRPC, without its +suffix."""
+    media_type = content_type.partition(b";")[0].strip().lower()
+    return media_type.partition(b"+")[0] if media_type.startswith(b"application/grpc") else media_type
+
+
+def _allow(exchange: Exchange) -> bytes:
+    """Return the Allow field, which 405 must have (RFC 9110 15.5.6); empty where the methods are not known."""
+    allow = (exchange.facts or {}).get("allow", "")
+    return b"Allow: %b\r\n" % (allow.encode() if _METHODS.fullmatch(allow) else b"")

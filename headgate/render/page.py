@@ -1,0 +1,131 @@
+"""Decides which template makes the HTML page and the plain text, and refuses broken ones before they are needed.
+
+A template (Jinja2) may use: status, reason, cause (code, title, fault, temporary, ...), story (headline, hope, steps, broken),
+visitor, details, reference, retryable, retry_after, reading, timeline and explanation (None for the public, else headline,
+sentence, evidence, verdict, next_steps). Undefined names are errors. HTML is escaped by default, text is not.
+"""
+
+import re
+import traceback
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from jinja2 import (
+    BaseLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    Template,
+    TemplateError,
+    TemplateSyntaxError,
+)
+
+from ..diagnose.catalogue import catalogue
+from ..diagnose.explain import Explanation, Step
+from .proxy_status import phrase
+from .story import tell
+from .view import View
+
+_BUILT_IN = {"html": "error.html", "text": "error.txt"}
+
+
+class BadTemplate(ValueError):
+    """An own template cannot be used. The message names the setting, the file, the line where known, and what is wrong."""
+
+
+class Page:
+    """One compiled template."""
+
+    __slots__ = ("_fallback", "_template", "built_in", "policy")
+
+    def __init__(self, template: Template, fallback: "Page | None" = None) -> None:
+        self._template = template
+        self._fallback = fallback
+        self.built_in = fallback is None
+        self.policy = ""  # header line with the Content-Security-Policy; own pages bring their own, if any
+
+    def render(self, view: View) -> str:
+        """Return the page. An own template that fails on this view after all gives way to the built-in one."""
+        if self._fallback is None:
+            return self.attempt(view)
+        try:
+            return self.attempt(view)
+        except Exception:  # the template's author may have written anything, and the client must get its answer
+            return self._fallback.render(view)
+
+    def attempt(self, view: View) -> str:
+        """Return the page, or raise what the template raises."""
+        return self._template.render(view._asdict(), visitor=view.visitor, details=view.details, timeline=view.timeline)
+
+
+def make_page(kind: str, path: str | None) -> Page:
+    """Return the page for `kind` ("html" or "text"): the template at `path`, or the built-in one. Raises BadTemplate."""
+    if path is None:
+        return _built_in(kind)
+    setting = f"gateway.pages.{kind}"
+    file = Path(path)
+    try:
+        page = Page(_environment(kind, FileSystemLoader(file.parent)).get_template(file.name), _built_in(kind))
+    except TemplateSyntaxError as error:
+        raise BadTemplate(f"{setting}: {error.filename or path}:{error.lineno}: {error.message}") from None
+    except (TemplateError, OSError, UnicodeDecodeError) as error:
+        raise BadTemplate(f"{setting}: cannot read {path} ({error or type(error).__name__})") from None
+    for view in _samples():
+        try:
+            page.attempt(view)
+        except Exception as error:
+            raise BadTemplate(f"{setting}: {_where(error, path)}: {error} (with cause {view.cause.code})") from None
+    return page
+
+
+@cache
+def _built_in(kind: str) -> Page:
+    page = Page(_environment(kind, PackageLoader("headgate", "knowledge/pages")).get_template(_BUILT_IN[kind]))
+    if kind == "html":
+        page.policy = _policy(page.attempt(next(iter(_samples()))))
+    return page
+
+
+def _environment(kind: str, loader: BaseLoader) -> Environment:
+    return Environment(
+        loader=loader,
+        autoescape=kind == "html",  # noqa: S701 (plain text has nothing to escape)
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
+def _policy(html: str) -> str:
+    """Return the policy that admits the page's own style and script by their hashes, tests of its own site, nothing else."""
+    style, script = (_hashes(tag, html) for tag in ("style", "script"))
+    return (
+        f"Content-Security-Policy: default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; "
+        "img-src data:; base-uri 'none'; form-action 'none'\r\n"
+    )
+
+
+def _hashes(tag: str, html: str) -> str:
+    texts = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+    return " ".join(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in texts)
+
+
+def _samples() -> list[View]:
+    """Return views of all kinds, to try a template with."""
+    views = []
+    for cause in catalogue().values():
+        told = Explanation(cause, cause.title, "Sentence.", ("Evidence.",), (Step("end", 1.0, 1.0),), "never", ("Check.",), "")
+        for reading, wait, explanation in ((True, 5, None), (True, None, told), (False, None, None), (False, 5, told)):
+            story = tell(cause, reading=reading, unsent=not reading)
+            views.append(View(cause.status, phrase(cause.status), cause, story, "r", reading, wait, reading, explanation))
+    return views
+
+
+def _where(error: Exception, path: str) -> str:
+    """Return the template's file and line in which `error` was raised."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return f"{path}:{lines[-1]}" if lines else path

@@ -1,0 +1,125 @@
+"""Decides what the Proxy-Status field (RFC 9209) says, and to whom. Serialised as RFC 9651 asks."""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from ..diagnose.explain import explain
+from ..model.cause import Cause
+from ..model.exchange import Exchange
+
+_TOKEN: Final = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*")  # RFC 9651 3.3.4
+_DETAILS_LENGTH: Final = 512
+
+_SIZES: Final = {
+    "http_response_header_section_size": "header-section-size",
+    "http_response_header_size": "header-size",
+    "http_response_body_size": "body-size",
+    "http_response_trailer_section_size": "trailer-section-size",
+    "http_response_trailer_size": "trailer-size",
+}
+"""Error type → its parameter for the size that was seen (RFC 9209 2.3). Numbers of ours: they disclose nothing."""
+
+_NAMES: Final = {"http_response_header_size": "header-name", "http_response_trailer_size": "trailer-name"}
+"""Error type → its parameter for the field's name. The server chose the name: only for trusted readers."""
+
+_CODINGS: Final = frozenset(("br", "chunked", "compress", "deflate", "gzip", "identity", "zstd"))
+"""Registered codings: an unregistered one is text of the server's, and not for the public."""
+
+_RCODES: Final = frozenset(
+    ("FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "BADVERS")
+)
+
+
+def proxy_status(name: str, cause: Cause, exchange: Exchange, *, details: bool) -> bytes:
+    """Return the value of Proxy-Status for an answer that the gateway made itself.
+
+    name: the gateway's pseudonym. details: the client may know addresses, names and the sentence (RFC 9209 section 4 on
+    what these disclose); without it only the type and harmless numbers are named.
+    """
+    facts = _facts(exchange)
+    parameters: list[str] = [f"error={cause.error}"]
+    if facts or cause.error == "http_request_error":
+        parameters += _extra(cause, facts, details)
+    if details:
+        address = exchange.attempts[-1].address if exchange.attempts else ""
+        if address:
+            parameters.append(f"next-hop={sf_string(address)}")
+        parameters.append(f"details={sf_string(explain(exchange).sentence[:_DETAILS_LENGTH])}")
+    return f"{sf_name(name)}; {'; '.join(parameters)}".encode("ascii")
+
+
+def received_status(name: str, status: int) -> bytes:
+    """Return the value of Proxy-Status for a response that is relayed as it came: the status is the server's own."""
+    return f"{sf_name(name)}; received-status={status}".encode("ascii")
+
+
+def sf_name(name: str) -> str:
+    """Return a list member: as a token where the name allows it, else as a string (RFC 9209 section 2)."""
+    return name if _TOKEN.fullmatch(name) else sf_string(name)
+
+
+def sf_string(text: str) -> str:
+    """Return `text` as an RFC 9651 string: only printable ASCII, other characters become Python escapes."""
+    plain = "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode("ascii") for c in text)
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _facts(exchange: Exchange) -> Mapping[str, Any]:
+    """Return the evidence behind the exchange's cause: its own, or that of the attempt it came from."""
+    if exchange.facts is not None:
+        return exchange.facts
+    for attempt in reversed(exchange.attempts):
+        if attempt.facts is not None:
+            return attempt.facts
+    return {}
+
+
+def _extra(cause: Cause, facts: Mapping[str, Any], details: bool) -> list[str]:
+    """Return the parameters that belong to the error type, as far as the facts have them and the reader may know them."""
+    found: dict[str, str] = {}
+    kind = cause.error
+    if kind == "dns_error":
+        found = _dns(facts)
+    elif kind == "tls_alert_received":
+        found = _alert(facts, details)
+    elif kind == "http_request_error":
+        found = {"status-code": str(cause.status), "status-phrase": sf_string(phrase(cause.status))}
+    elif kind in _SIZES:
+        if details and kind in _NAMES and "header_name" in facts:
+            found[_NAMES[kind]] = sf_string(str(facts["header_name"]))
+        if isinstance(facts.get("seen"), int):
+            found[_SIZES[kind]] = str(facts["seen"])
+    elif kind.endswith("_coding"):
+        coding = str(facts.get("coding", "")).lower()
+        if coding in _CODINGS or (details and _TOKEN.fullmatch(coding)):
+            found["coding"] = coding
+    return [f"{key}={value}" for key, value in found.items()]
+
+
+def _dns(facts: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    if facts.get("rcode") in _RCODES:
+        found["rcode"] = sf_string(facts["rcode"])
+    if isinstance(facts.get("ede"), int):
+        found["info-code"] = str(facts["ede"])
+    return found
+
+
+def _alert(facts: Mapping[str, Any], details: bool) -> dict[str, str]:
+    found = {}
+    if isinstance(facts.get("alert"), int):
+        found["alert-id"] = str(facts["alert"])
+    if details and facts.get("alert_name"):
+        found["alert-message"] = sf_string(str(facts["alert_name"]))
+    return found
+
+
+_PHRASES: Final = {413: "Content Too Large", 499: "Client Closed Request"}
+"""Where Python's table is older than RFC 9110, or has no row."""
+
+
+def phrase(status: int) -> str:
+    """Return the reason phrase of a status (RFC 9110 section 15)."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase

@@ -1,0 +1,36 @@
+"""Decides what an error answer may be made of: the one record that every renderer and template reads."""
+
+from typing import NamedTuple
+
+from ..diagnose.explain import Explanation
+from ..model.cause import Cause
+from .story import Story
+
+
+class View(NamedTuple):
+    """One error answer before it takes a form. These are also the names that own templates may use."""
+
+    status: int
+    reason: str  # reason phrase of the status
+    cause: Cause
+    story: Story  # headline, hope, steps, broken: words for visitors
+    reference: str
+    retryable: bool  # the client may repeat the request: it can do no harm, and waiting may help
+    retry_after: int | None  # seconds, None where nobody can tell
+    reading: bool  # the request was a GET or HEAD: its page may be loaded again
+    explanation: Explanation | None  # None for the public
+
+    @property
+    def visitor(self) -> str:
+        """The catalogue's words for visitors, as one paragraph."""
+        return " ".join(self.cause.sections.get("Visitor", "").split())
+
+    @property
+    def details(self) -> str:
+        """What happened, in the words that this reader may have."""
+        return self.explanation.sentence if self.explanation else f"{self.cause.title}. {self.visitor}".rstrip()
+
+    @property
+    def timeline(self) -> tuple[str, ...]:
+        """The steps of the attempt as words; none for the public."""
+        return tuple(step.text for step in self.explanation.timeline) if self.explanation else ()
