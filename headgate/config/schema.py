@@ -3,18 +3,55 @@
 The JSON Schema, the reference in docs/configuration.md and the error messages are all made from this file.
 """
 
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import PlainValidator as Plain
+from pydantic import WithJsonSchema as InJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from .units import parse_duration, parse_size
+from . import forms
+from .endpoints import Address, Endpoint, parse_listen, parse_server
+from .units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
 
-Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, le=86_400 * 7)]
+_A_WEEK = 86_400 * 7
+Seconds = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(gt=0, le=_A_WEEK),
+    InJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"type": "number", "exclusiveMinimum": 0, "maximum": _A_WEEK}]}
+    ),
+]
 """A duration: "250ms", "5s", "2m", "1h", or a number of seconds."""
-Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0)]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    Field(ge=0),
+    InJsonSchema({"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "minimum": 0}]}),
+]
 """A size: "8KiB", "1MiB", "2GiB", or a number of bytes."""
-Network = IPv4Network | IPv6Network
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    Plain(forms.network),
+    InJsonSchema({"type": "string", "description": "A network such as 10.0.0.0/8 or fd00::/8, or one address."}),
+]
+"""A network: "10.0.0.0/8", "fd00::/8", or a single address."""
+File = Annotated[str, AfterValidator(forms.file)]
+"""A file's path; a relative one begins at the configuration file's folder."""
+Listen = Annotated[str, AfterValidator(forms.listen)]
+Resolver = Annotated[str, AfterValidator(forms.resolver)]
+ServerUrl = Annotated[str, AfterValidator(forms.server_url)]
+HostPattern = Annotated[str, AfterValidator(forms.host_pattern)]
+PathText = Annotated[str, AfterValidator(forms.path)]
+PathRegex = Annotated[str, AfterValidator(forms.path_regex)]
+Method = Annotated[str, AfterValidator(forms.method)]
+FieldName = Annotated[str, AfterValidator(forms.field_name)]
+FieldValue = Annotated[str, AfterValidator(forms.field_value)]
+SentHost = Annotated[str, AfterValidator(forms.sent_host)]
 
 
 class Table(BaseModel):
@@ -26,9 +63,9 @@ class Table(BaseModel):
 class ListenTls(Table):
     """TLS towards clients."""
 
-    certificate: str
+    certificate: File
     """File with the certificate and its chain (PEM)."""
-    key: str
+    key: File
     """File with the private key (PEM)."""
 
 
@@ -77,18 +114,18 @@ class Limits(Table):
 class Log(Table):
     """Where records go."""
 
-    access: str = "-"
+    access: File = "-"
     """Access log: a file, "-" for standard output, "off" for none."""
     format: Literal["json", "combined"] = "json"
     """Form of the access log."""
-    errors: str = "stderr"
+    errors: File = "stderr"
     """One line for each failed attempt: a file, or "stderr". Cannot be switched off."""
 
 
 class Dns(Table):
     """How names of servers are resolved."""
 
-    servers: tuple[str, ...] = ()
+    servers: tuple[Resolver, ...] = ()
     """DNS servers as "address" or "address:port"; those of /etc/resolv.conf when empty."""
     timeout: Seconds = 3.0
     """For one name, all servers and repetitions together."""
@@ -98,24 +135,24 @@ class Dns(Table):
     """Longest time an answer is used, whatever its TTL."""
     keep_stale: Seconds = 3600.0
     """How long the last good addresses are used when DNS fails."""
-    hosts_file: str = "/etc/hosts"
+    hosts_file: File = "/etc/hosts"
     """Names that are known without DNS."""
 
 
 class Pages(Table):
     """Own templates for error answers (Jinja2), instead of the built-in ones."""
 
-    html: str | None = None
+    html: File | None = None
     """File with the HTML page for people."""
-    text: str | None = None
+    text: File | None = None
     """File with the plain text."""
 
 
 class Gateway(Table):
     """The gateway as a whole."""
 
-    listen: tuple[str, ...] = ("127.0.0.1:8080",)
-    """Addresses to listen on: "host:port", "[v6]:port", "unix:/path"."""
+    listen: tuple[Listen, ...] = Field(("127.0.0.1:8080",), min_length=1)
+    """Addresses to listen on: "host:port", "[v6]:port", "unix:/path". Port 0 lets the system choose."""
     tls: ListenTls | None = None
     """TLS towards clients; plain HTTP when absent."""
     name: str = Field("headgate", pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")
@@ -134,16 +171,38 @@ class Gateway(Table):
     drain: Seconds = 30.0
     """How long running exchanges may take to finish after SIGTERM."""
 
+    @cached_property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses to listen on, parsed."""
+        return tuple(map(parse_listen, self.listen))
+
 
 class Server(Table):
     """One server of an upstream."""
 
-    url: str
+    url: ServerUrl
     """"http://host:port", "https://host:port" or "unix:/path/to.sock"."""
     weight: int = Field(1, ge=1, le=1000)
     """Share of the requests, against the other servers' weights."""
     down: bool = False
     """Takes no requests."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        """A server may be written as its URL alone."""
+        return {"url": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema of the two ways to write a server."""
+        table = handler.resolve_ref_schema(handler(schema))
+        return {"anyOf": [{"type": "string", "description": cls.model_fields["url"].description}, table]}
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """The URL, parsed."""
+        return parse_server(self.url)
 
 
 class Timeouts(Table):
@@ -188,11 +247,11 @@ class UpstreamTls(Table):
 
     verify: bool = True
     """Check the certificate's chain and name. Never switch it off for a public network."""
-    ca: str | None = None
+    ca: File | None = None
     """File with the authorities to trust (PEM); those of the system when absent."""
-    certificate: str | None = None
+    certificate: File | None = None
     """File with the certificate that the gateway shows (PEM)."""
-    key: str | None = None
+    key: File | None = None
     """File with its private key (PEM)."""
     name: str | None = None
     """Name for SNI and for checking the certificate; the URL's host when absent."""
@@ -205,7 +264,7 @@ class Upstream(Table):
     """The servers: URLs, or tables with url, weight and down."""
     policy: Literal["least-requests", "round-robin"] = "least-requests"
     """How a server is chosen: the less busy of two at random, or in turn."""
-    host: str = "pass"
+    host: SentHost = "pass"
     """Host sent to the server: "pass" the client's, "server" the URL's, or any other value literally."""
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
@@ -224,17 +283,17 @@ class Route(Table):
 
     name: str = ""
     """Name in logs and metrics; made of host and path when empty."""
-    host: str = ""
+    host: HostPattern = ""
     """"example.org", "*.example.org" (any depth below), or empty for every host."""
-    path: str = ""
+    path: PathText = ""
     """Prefix of the path, by whole segments: "/api" fits /api and /api/x, not /apix."""
-    path_exact: str | None = None
+    path_exact: PathText | None = None
     """The whole path."""
-    path_regex: str | None = None
+    path_regex: PathRegex | None = None
     """A regular expression that must fit the whole path."""
-    methods: tuple[str, ...] = ()
+    methods: tuple[Method, ...] = ()
     """Methods that are accepted; all when empty. 405 for others, where nothing else fits."""
-    headers: dict[str, str] = {}
+    headers: dict[FieldName, FieldValue] = {}
     """Header fields that must be there with this value ("*" for any value)."""
     upstream: str | None = None
     """The upstream that answers."""
@@ -245,6 +304,13 @@ class Route(Table):
     maintenance: bool = False
     """Answer 503 with a page that says so, without asking any server."""
 
+    @property
+    def label(self) -> str:
+        """The name, or what stands for it: methods, host with path, header conditions."""
+        path = self.path_exact or self.path_regex or self.path or "/"
+        fields = [f"{name}={value}" for name, value in self.headers.items()]
+        return self.name or " ".join(filter(None, ["|".join(self.methods), (self.host or "*") + path, *fields]))
+
 
 class Config(Table):
     """A whole configuration file."""
@@ -252,6 +318,3 @@ class Config(Table):
     gateway: Gateway = Gateway()
     upstream: dict[str, Upstream] = {}
     route: tuple[Route, ...] = ()
-
-
-__all__ = ["Any", "Config"]

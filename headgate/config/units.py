@@ -1,7 +1,11 @@
-"""Durations and sizes as people write them."""
+"""Durations and sizes as people write them, read and shown."""
 
 import re
 from typing import Any
+
+DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|MS|S|M|H|D)\s*$"
+SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGkmg]?[Bb]?|[KMGkmg][Ii][Bb])\s*$"
+"""The same forms for the JSON Schema."""
 
 _DURATION = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZE = {
@@ -17,17 +21,20 @@ _SIZE = {
     "gb": 10**9,
     "gib": 1 << 30,
 }
-_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
+
+A_DURATION = 'a duration such as "250ms", "5s", "2m" or "1h", or a number of seconds'
+A_SIZE = 'a size such as "500", "8KiB", "1MiB" or "2GiB", or a number of bytes'
 
 
 def parse_duration(value: Any) -> Any:
     """Return seconds for "250ms", "5s", "2m", "1h", "1d"; anything but a string is returned as it came. Raises ValueError."""
-    return _parse(value, _DURATION, 'a duration such as "250ms", "5s" or "2m"')
+    return _parse(value, _DURATION, A_DURATION)
 
 
 def parse_size(value: Any) -> Any:
     """Return bytes for "8KiB", "1MiB", "500"; anything but a string is returned as it came. Raises ValueError."""
-    size = _parse(value, _SIZE, 'a size such as "8KiB" or "1MiB"')
+    size = _parse(value, _SIZE, A_SIZE)
     return int(size) if isinstance(size, float) and size.is_integer() else size
 
 
@@ -38,3 +45,21 @@ def _parse(value: Any, units: dict[str, Any], expected: str) -> Any:
     if found is None or found[2].lower() not in units:
         raise ValueError(f"expected {expected}")
     return float(found[1]) * units[found[2].lower()]
+
+
+def show_duration(seconds: float) -> str:
+    """Return the shortest exact form of a duration: "250ms", "90s", "5m", "1h"."""
+    if seconds < 1:
+        return f"{seconds * 1000:.12g}ms"
+    for unit, factor in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds % factor == 0:
+            return f"{seconds // factor:.0f}{unit}"
+    return f"{seconds:.12g}s"
+
+
+def show_size(size: int) -> str:
+    """Return the shortest exact form of a size: "500", "8KiB", "1MiB"."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)

@@ -1,0 +1,179 @@
+"""The forms of single values: networks, hosts, paths, methods and the like. Each function returns the value in its normal
+form or raises Bad, and is a pydantic validator in the schema.
+"""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationInfo
+
+from .endpoints import host_name, parse_listen, parse_server, split_host
+from .findings import Bad
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")  # RFC 3986 section 2.3
+NOT_FILES = frozenset({"-", "off", "stderr"})
+"""Words that stand for something else where a file may be named."""
+
+
+def network(value: Any) -> IPv4Network | IPv6Network:
+    """Return the network that "10.0.0.0/8", "fd00::/8" or a single address names."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    expected = 'a network such as "10.0.0.0/8" or "fd00::/8", or one address, in quotes'
+    if not isinstance(value, str):
+        raise Bad("not a network", expected)
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        wider = ip_network(value, strict=False)
+    except ValueError:
+        raise Bad(f'"{value}" is not a network', expected) from None
+    raise Bad(f'"{value}" names an address within a network', expected, f'did you mean "{wider}"?')
+
+
+def file(value: str, info: ValidationInfo) -> str:
+    """Return a file's path; a relative one is taken from the folder in the validation's context."""
+    if not value or "\0" in value:
+        raise Bad("the file's name is missing", "a path")
+    folder = (info.context or {}).get("folder")
+    return value if value in NOT_FILES or folder is None else str(Path(folder) / value)
+
+
+def listen(value: str, info: ValidationInfo) -> str:
+    """Return an address to listen on, as it was written but for a relative socket path."""
+    return _absolute_socket(value, parse_listen(value).path, info)
+
+
+def server_url(value: str, info: ValidationInfo) -> str:
+    """Return a server's URL, as it was written but for a relative socket path."""
+    return _absolute_socket(value, parse_server(value).path, info)
+
+
+def _absolute_socket(value: str, path: str, info: ValidationInfo) -> str:
+    return f"unix:{file(path, info)}" if path else value
+
+
+def resolver(value: str) -> str:
+    """Return a DNS server's "address" or "address:port"."""
+    expected = '"address", "address:port" or "[v6]:port"'
+    bare = value.startswith("[") or value.count(":") < 2
+    host, port = split_host(value if bare else f"[{value}]")
+    if port == 0 or not (":" in host or host.replace(".", "").isdigit()):
+        raise Bad(f'"{value}" is not the address of a DNS server', expected, "names cannot be resolved before there is a resolver")
+    return value
+
+
+def host_pattern(value: str) -> str:
+    """Return a route's host in lower case: a name or address, or "*." and a name; with or without a port."""
+    if not value:
+        return value
+    expected = '"example.org", "*.example.org", or either with ":port"'
+    if value == "*":
+        raise Bad('"*" alone is not a host', expected, "leave host out: the route then fits every host")
+    if "://" in value or "/" in value:
+        raise Bad(f'"{value}" is not a host', expected, "a path goes into path, path_exact or path_regex")
+    star = "*." if value.startswith("*.") else ""
+    rest = value.removeprefix(star)
+    if "*" in rest:
+        raise Bad(f'"{value}" has its star in the wrong place', expected, 'one "*." at the front stands for any depth below')
+    host, port = split_host(rest)
+    if star and (":" in host or host.replace(".", "").isdigit()):
+        raise Bad(f'"{value}" is a wildcard for an address', expected, "addresses have no subdomains")
+    shown = f"[{host}]" if ":" in host else host.removesuffix(".")
+    return f"{star}{shown}" + ("" if port is None else f":{port}")
+
+
+def path(value: str) -> str:
+    """Return a path in the normal form that requests are matched in: beginning with "/", no dots, escapes in their one form."""
+    expected = 'a path that begins with "/"'
+    if not value:
+        return value
+    if not value.startswith("/"):
+        raise Bad(f'"{value}" does not begin with "/"', expected, f'did you mean "/{value.removeprefix("*").lstrip("/")}"?')
+    for mark, what in (("?", "a query"), ("#", "a fragment")):
+        if mark in value:
+            raise Bad(f"{what} is not part of a path", expected, f'write "{value.split(mark)[0]}"')
+    if "*" in value:
+        hint = f'a prefix fits all below it: write path = "{value.split("*")[0].rstrip("/") or "/"}", or use path_regex'
+        raise Bad("a star has no special meaning in a path", expected, hint)
+    normal = normal_path(value)
+    if normal != value:
+        raise Bad(f'"{value}" can never fit, as requests are matched in normal form', "the normal form", f'write "{normal}"')
+    return value
+
+
+def normal_path(value: str) -> str:
+    """Return a path with unreserved escapes decoded, others in upper case, what must be escaped escaped, dots removed
+    (RFC 3986 section 6.2.2).
+    """
+    escaped = re.sub(r"[^!-~]|[\"<>\\^`{|}]", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), value)
+    decoded = re.sub(r"%([0-9A-Fa-f]{2})", _one_escape, escaped)
+    kept: list[str] = []
+    *segments, last = decoded.split("/")[1:]
+    for segment in segments:
+        _add_segment(kept, segment)
+    if last in {".", ".."}:
+        _add_segment(kept, last)
+        last = ""
+    return "/" + "/".join([*kept, last])
+
+
+def _add_segment(kept: list[str], segment: str) -> None:
+    if segment == "..":
+        del kept[-1:]
+    elif segment != ".":
+        kept.append(segment)
+
+
+def _one_escape(found: re.Match[str]) -> str:
+    byte = int(found[1], 16)
+    return chr(byte) if byte in _UNRESERVED else found[0].upper()
+
+
+def path_regex(value: str) -> str:
+    """Return a regular expression, if it compiles."""
+    try:
+        re.compile(value.encode())
+    except (re.error, RecursionError, OverflowError) as error:
+        raise Bad(f"the regular expression does not compile: {error}", "Python's syntax, fitting the whole path") from None
+    if not value:
+        raise Bad("the regular expression is empty, which fits no path", 'for example "/(en|de)/.*"')
+    return value
+
+
+def method(value: str) -> str:
+    """Return a method, if it is a token; methods are case-sensitive (RFC 9110 section 9.1)."""
+    expected = 'a method such as "GET"'
+    if not _TOKEN.fullmatch(value):
+        raise Bad(f'"{value}" is not a method', expected)
+    if value != value.upper():
+        raise Bad(f'"{value}" is not in upper case, and methods are case-sensitive', expected, f'write "{value.upper()}"')
+    return value
+
+
+def field_name(value: str) -> str:
+    """Return a header field's name in lower case."""
+    if not _TOKEN.fullmatch(value):
+        raise Bad(f'"{value}" is not the name of a header field', 'a name such as "x-version"')
+    return value.lower()
+
+
+def field_value(value: str) -> str:
+    """Return a header field's value without the space around it."""
+    if not value.isprintable() or not value.strip():
+        raise Bad("not the value of a header field", 'one line of text, or "*" for any value')
+    return value.strip()
+
+
+def sent_host(value: str) -> str:
+    """Return "pass", "server", or the literal Host to send."""
+    if value in {"pass", "server"}:
+        return value
+    host, port = split_host(value)
+    shown = f"[{host}]" if ":" in host else host_name(host)
+    return shown if port is None else f"{shown}:{port}"
