@@ -15,7 +15,8 @@ SECTIONS = (
 )  # fmt: skip
 """Headings that every cause has, in this order."""
 
-_SCALARS = {field.name for field in fields(Cause)} - {"sections"}
+_TYPES = {field.name: field.type for field in fields(Cause) if field.name != "sections"} | {"aliases": list}
+"""What the front matter may say: type by key."""
 
 
 class BadCause(ValueError):
@@ -29,8 +30,11 @@ def parse_cause(name: str, text: str) -> Cause:
         row = tomllib.loads(front)
     except ValueError as error:
         raise BadCause(f"causes/{name}.md: expected TOML between two lines of +++ ({error})") from None
-    if unknown := row.keys() - _SCALARS:
-        raise BadCause(f"causes/{name}.md: unknown key {sorted(unknown)[0]!r}, expected some of {', '.join(sorted(_SCALARS))}")
+    if unknown := row.keys() - _TYPES.keys():
+        raise BadCause(f"causes/{name}.md: unknown key {sorted(unknown)[0]!r}, expected some of {', '.join(sorted(_TYPES))}")
+    for key, value in row.items():
+        if type(value) is not _TYPES[key]:
+            raise BadCause(f"causes/{name}.md: {key} = {value!r}, expected {getattr(_TYPES[key], '__name__', '')}")
     for key, allowed in (("phase", (*PHASES, "any")), ("fault", FAULTS), ("retry", RETRIES)):
         if row.get(key) not in allowed:
             raise BadCause(f"causes/{name}.md: {key} = {row.get(key)!r}, expected one of {', '.join(allowed)}")
