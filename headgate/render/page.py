@@ -22,6 +22,7 @@ from jinja2 import (
     TemplateError,
     TemplateSyntaxError,
 )
+from markupsafe import Markup
 
 from ..diagnose.catalogue import catalogue
 from ..diagnose.explain import Explanation, Step
@@ -90,7 +91,7 @@ def _built_in(kind: str) -> Page:
 
 
 def _environment(kind: str, loader: BaseLoader) -> Environment:
-    return Environment(
+    environment = Environment(
         loader=loader,
         autoescape=kind == "html",  # noqa: S701 (plain text has nothing to escape)
         undefined=StrictUndefined,
@@ -98,6 +99,15 @@ def _environment(kind: str, loader: BaseLoader) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.filters["code"] = _code
+    return environment
+
+
+def _code(text: str) -> Markup:
+    """A template filter: what stands between backticks becomes <code>. All of it is escaped."""
+    parts = [Markup.escape(part) for part in text.split("`")]
+    parts[1::2] = [Markup("<code>{}</code>").format(part) for part in parts[1::2]]
+    return Markup().join(parts)
 
 
 def _policy(html: str) -> str:

@@ -1,4 +1,4 @@
-"""Decides what a visitor is told beside the catalogue's words: a headline, whether waiting helps, and what to do."""
+"""Decides what a page says beside the catalogue's words for visitors: a headline, a word on what was sent, and a drawing."""
 
 from typing import Final, NamedTuple
 
@@ -7,18 +7,18 @@ from ..model.exchange import Exchange
 from ..model.phases import SEND
 
 READING: Final = frozenset((b"GET", b"HEAD"))
-"""Methods whose page may be loaded again without asking (RFC 9110 9.2.1: safe)."""
+"""Methods whose page may be loaded again without asking (safe, RFC 9110 9.2.1)."""
 IDEMPOTENT: Final = READING | {b"PUT", b"DELETE", b"OPTIONS", b"TRACE"}
-"""Methods that may be repeated by a client (RFC 9110 9.2.2)."""
+"""Methods that a client may repeat (RFC 9110 9.2.2)."""
 
 
 class Story(NamedTuple):
-    """The words of one answer. Nothing in it comes from the request or from a server."""
+    """The words of one answer. Nothing in it comes from the request, a server or the configuration."""
 
     headline: str
-    hope: str  # does waiting help?
-    steps: tuple[str, ...]  # what the reader can do
-    broken: str  # the place in the chain: visitor, gateway, link, service
+    sent: str  # what became of what the visitor sent; "" for a GET, and where the request itself was refused
+    broken: str  # the place in the chain that the drawing marks: visitor, gateway, link, service, or rest (none: maintenance)
+    drawing: str  # the drawing in words
 
 
 def nothing_sent(exchange: Exchange) -> bool:
@@ -26,30 +26,23 @@ def nothing_sent(exchange: Exchange) -> bool:
     return all(attempt.phase < SEND for attempt in exchange.attempts)
 
 
-def retryable(cause: Cause, method: bytes, unsent: bool) -> bool:
-    """Tell whether the client may repeat this request: the cause passes, and doing it twice is impossible or harmless."""
-    return cause.temporary and (unsent or method in IDEMPOTENT)
-
-
 def tell(cause: Cause, *, reading: bool, unsent: bool) -> Story:
     """Return the words for a cause.
 
-    reading: the request was a GET or HEAD; otherwise it carried something that may have been lost, or may have arrived.
+    reading: the request was a GET or HEAD; any other carried something that may be lost, or may have arrived.
     unsent: no server has seen any of it.
     """
-    ours = cause.fault == "client" or cause.status < 500
-    headline = _CLIENT_HEADLINES.get(cause.status, _CLIENT_HEADLINES[400]) if ours else _headline(cause)
-    if cause.temporary:
-        hope = "Waiting usually helps." if not ours else "Trying again may help."
-    else:
-        hope = "Waiting will not help: the request has to change." if ours else _REPAIR
-    steps: list[str] = []
-    if not reading and not ours:
-        steps.append(_NOT_PROCESSED if unsent else _PERHAPS_PROCESSED)
-    if ours:
-        steps.append(_CLIENT_STEPS.get(cause.status, _CLIENT_STEPS[400]))
-    steps.append(_TELL if not cause.temporary else _TELL_LATER)
-    return Story(headline, hope, tuple(steps), _BROKEN[cause.fault] if cause.status >= 500 else "visitor")
+    refused = cause.status < 500 or cause.fault == "client"
+    headline = _REFUSED.get(cause.status, _REFUSED[400]) if refused else _headline(cause)
+    sent = "" if reading or refused else _NOT_PROCESSED if unsent else _PERHAPS_PROCESSED
+    broken = "visitor" if refused else _place(cause)
+    return Story(headline, sent, broken, _DRAWINGS[broken])
+
+
+def _place(cause: Cause) -> str:
+    if cause.code == "maintenance":
+        return "rest"
+    return "gateway" if cause.error.startswith("proxy_internal") else _BROKEN[cause.fault]
 
 
 def _headline(cause: Cause) -> str:
@@ -60,22 +53,17 @@ def _headline(cause: Cause) -> str:
     if cause.status == 504:
         return "The service is taking too long"
     if cause.temporary:
-        return "The service cannot be reached right now"
-    return (
-        "The service gave an answer that cannot be used" if cause.phase in ("head", "body") else "The service cannot be reached"
-    )
+        return "The service is not available right now"
+    return "The service's answer cannot be used" if cause.phase in ("head", "body") else "The service is not available"
 
 
-_REPAIR: Final = "Waiting alone will probably not help: somebody has to repair this."
-_TELL: Final = "Tell the people who run this site, and give them the reference below."
-_TELL_LATER: Final = "If it lasts, tell the people who run this site, and give them the reference below."
 _NOT_PROCESSED: Final = "What you sent was certainly not processed. You can safely send it again later."
 _PERHAPS_PROCESSED: Final = (
     "What you sent may not have arrived, or it may have been processed without an answer. "
     "Before you send it again, check whether it was done: an order, a payment, a message."
 )
 
-_CLIENT_HEADLINES: Final = {
+_REFUSED: Final = {
     400: "This request could not be understood",
     403: "You may not open this page",
     404: "There is nothing at this address",
@@ -83,25 +71,12 @@ _CLIENT_HEADLINES: Final = {
     408: "Sending took too long",
     413: "This is too large to send",
     414: "This address is too long",
-    431: "Your browser sent too much with its request",
+    431: "Your browser sent too much",
     499: "The connection was closed",
-    501: "This kind of request is not supported here",
-    505: "This kind of request is not supported here",
+    501: "This kind of request is not supported",
+    505: "This kind of request is not supported",
 }
-
-_CLIENT_STEPS: Final = {
-    400: "Go back and try again. If you typed the address, check it.",
-    403: "If you should have access, ask the people who run this site.",
-    404: "Check the address for typing errors, or start from the home page.",
-    405: "Go back, and start from the page before.",
-    408: "Check your connection, then try again.",
-    413: "Send something smaller.",
-    414: "Use a shorter address, or start from the home page.",
-    431: "Delete the cookies of this site in your browser, then try again.",
-    499: "Try again.",
-    501: "Try again with a usual browser.",
-    505: "Try again with a usual browser.",
-}
+"""Headlines by status, where the request itself was refused."""
 
 _BROKEN: Final = {
     "upstream": "service",
@@ -113,4 +88,12 @@ _BROKEN: Final = {
     "gateway": "gateway",
     "client": "visitor",
 }
-"""Fault → the place of the drawing that is marked."""
+"""Whose fault it is → the place in the chain."""
+
+_DRAWINGS: Final = {
+    "visitor": "Your request was not accepted by the gateway.",
+    "gateway": "Your request reached the gateway. The fault is there.",
+    "link": "Your request reached the gateway. Between the gateway and the service the way is broken.",
+    "service": "Your request reached the gateway. The fault is at the service behind it.",
+    "rest": "Your request reached the gateway. The service behind it is switched off on purpose.",
+}
