@@ -24,7 +24,7 @@ class Target:
     """One server, ready to be dialled: made once when the configuration is loaded."""
 
     __slots__ = (
-        "_certificate", "_harmless", "_peeked", "address", "context", "deny", "fixed", "host", "loop", "path", "port",
+        "_certificate", "_harmless", "_peeked", "address", "authority", "context", "deny", "fixed", "host", "loop", "path", "port",
         "resolver", "server_name", "timeouts",
     )  # fmt: skip
 
@@ -42,6 +42,7 @@ class Target:
         self.host = endpoint.host
         self.port = endpoint.port
         self.path = endpoint.path
+        self.authority = _authority(endpoint)
         self.timeouts = settings.timeouts
         self.deny = settings.deny_addresses
         self.context = (context or client_context(settings.tls)) if endpoint.scheme == "https" else None
@@ -69,6 +70,15 @@ class Target:
             assert self.context is not None
             self._certificate = self.loop.create_task(peer_certificate(address, self.server_name, self.context))
         return await asyncio.shield(self._certificate)
+
+
+def _authority(endpoint: Endpoint) -> bytes:
+    """Return what Host says when it names this server (RFC 9110 section 7.2): the default port is left out."""
+    if endpoint.path:
+        return b"localhost"
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    usual = {"http": 80, "https": 443}[endpoint.scheme]
+    return (host if endpoint.port == usual else f"{host}:{endpoint.port}").encode()
 
 
 def denied(addresses: Iterable[Address], networks: tuple[Network, ...]) -> list[str]:

@@ -1,0 +1,44 @@
+# Headgate: `make demo` shows it, `make test` proves it. Everything is set up on first use.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3.11
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench lab docs lock clean
+
+demo: $(READY) ## Start the lab and the gateway in front of it, send traffic, explain what fails
+	$(BIN)/headgate demo
+
+test: $(READY) ## All tests
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: $(READY) ## Format, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(READY) ## CPU time per request beside nginx, HAProxy and Envoy (needs nginx and wrk)
+	$(BIN)/python benchmarks/run.py
+
+lab: $(READY) ## Score nginx, HAProxy and Envoy beside Headgate, into docs/lab.md
+	$(BIN)/headgate lab compare --out docs/lab.md
+
+docs: $(READY) ## Regenerate the parts of docs/ that come from data
+	$(BIN)/python -m headgate.config.reference
+	$(BIN)/python -m headgate.diagnose.reference
+
+lock: $(READY) ## Pin every dependency with hashes
+	$(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --allow-unsafe --strip-extras --extra dev -o requirements.lock pyproject.toml
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt install python3.11 python3.11-venv"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info headgate/wire/*.so

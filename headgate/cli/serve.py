@@ -1,0 +1,60 @@
+"""`headgate serve`: read the configuration, bind, and run the gateway."""
+
+import asyncio
+import sys
+
+import click
+import uvloop
+
+from ..config.findings import BadConfig
+from ..config.load import from_servers, load
+from ..config.schema import Config
+from ..gateway.sockets import CannotListen, bind
+from ..gateway.worker import Worker
+from .main import stop
+
+
+@click.command("serve")
+@click.argument("file", required=False, type=click.Path())
+@click.option(
+    "--listen", multiple=True, metavar="ADDRESS", help="Address to listen on, host:port or unix:/path [default: 127.0.0.1:8080]."
+)
+@click.option("--to", "servers", multiple=True, metavar="URL", help="A server to forward to; several share the load.")
+def command(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...]) -> None:
+    """Run the gateway: with a configuration FILE, or just with --to.
+
+    \b
+    headgate serve --to http://127.0.0.1:3000
+    headgate serve headgate.toml
+    """
+    try:
+        config = _configuration(file, listen, servers)
+        sockets = [bind(address) for address in config.gateway.listen]
+    except BadConfig as problem:
+        click.echo(str(problem), err=True)
+        sys.exit(2)
+    except CannotListen as problem:
+        stop(str(problem))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(config, sockets))
+    except OSError as problem:
+        stop(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
+
+
+def _configuration(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...]) -> Config:
+    if file is not None and (listen or servers):
+        stop("give either a FILE, or --listen and --to, not both")
+    if file is not None:
+        return load(file)
+    if not servers:
+        stop("nothing to forward to: give a configuration FILE, or --to URL (for example --to http://127.0.0.1:3000)")
+    return from_servers(listen or ("127.0.0.1:8080",), servers)
+
+
+async def _serve(config: Config, sockets: list) -> None:  # type: ignore[type-arg]
+    worker = Worker(config, asyncio.get_running_loop())
+    await worker.listen(sockets)
+    for address in config.gateway.listen:
+        worker.recorder.note(f"listening on {address}")
+    await worker.run()

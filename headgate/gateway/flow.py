@@ -1,0 +1,530 @@
+"""The life of a request, top to bottom: open → admit → pick → dial → send → head → body → finish, and from anywhere → fail.
+
+A Flow is an Exchange while it is alive. Its steps stand here in the order in which they happen, each named for its phase; the
+state is on the object. Healthy exchanges run through it in callbacks, without a task or a timer of their own. `fail` is the only
+fork: it names the cause, asks `may_retry`, and goes back to `pick`, answers, or cuts.
+"""
+
+from asyncio import BaseProtocol, BaseTransport
+from typing import TYPE_CHECKING, cast
+
+from ..diagnose.classify import classify
+from ..model.exchange import Attempt, Exchange
+from ..model.facts import Facts
+from ..model.phases import ADMIT, BODY, HEAD, SEND
+from ..model.signals import (
+    CLIENT_DEADLINE,
+    CLIENT_GONE,
+    CLIENT_TOO_LARGE,
+    DENIED,
+    LIMIT,
+    LOOP,
+    MAINTENANCE,
+    MALFORMED,
+    NO_SERVER,
+    OVERLOAD,
+    TOO_LARGE,
+    TOTAL_DEADLINE,
+    UPGRADE,
+)
+from ..render.proxy_status import received_status
+from ..wire.chunks import ChunkReader
+from ..wire.framing import CHUNKED, UNTIL_CLOSE
+from ..wire.request import RequestHead
+from ..wire.response import ResponseHead
+from ..wire.write import LAST_CHUNK, chunk
+from .bodycheck import BodyCheck
+from .dial import Dial
+from .evidence import gather
+from .forwarding import is_loop, request_lines, response_lines, within
+from .retry import may_retry
+from .router import Miss
+from .splice import WORTH
+from .tunnel import Tunnel, refusal
+from .upload import Upload
+from .upstream import Upstream
+
+if TYPE_CHECKING:
+    from ..model.cause import Cause
+    from .downstream import Downstream
+    from .group import Group
+    from .pool import Server
+    from .worker import Worker
+
+
+class Flow(Exchange):
+    """An exchange under way: the record, and what moves it."""
+
+    __slots__ = (
+        "_check", "_continued", "_dial", "_fresh", "_interim", "_keep", "_server", "_tried", "attempt", "chunked", "conn", "down",
+        "group", "head", "idle", "raw", "request_done", "response_head", "started", "t_limit", "tunnel", "upload", "worker",
+    )  # fmt: skip
+
+    head: RequestHead  # set by `open`, as are group and attempt by the steps that follow
+    group: "Group"
+    attempt: Attempt  # the try under way, or the last one
+
+    def __init__(self, down: "Downstream", reference: str, now: float) -> None:
+        Exchange.__init__(self, reference, down.client, down.scheme, now)
+        self.down = down
+        self.worker: Worker = down.worker
+        self.trusted = down.details
+        self.raw = b""  # the request head as it came, for look-ups that few requests need
+        self.t_limit = now + 3600.0  # when the time for the whole exchange is up
+        self.conn: Upstream | None = None
+        self.upload: Upload | None = None
+        self.tunnel: Tunnel | None = None
+        self.request_done = True  # the request is complete, as far as the client goes
+        self.started = False  # a byte of the final response went to the client
+        self.chunked = False  # the response body is written in chunks
+        self.idle = 0.0  # timeout of the response body, seconds of silence
+        self.response_head: ResponseHead | None = None
+        self._check: BodyCheck | None = None
+        self._dial: Dial | None = None
+        self._server: Server | None = None  # counted as busy with this exchange
+        self._tried: list[Server] = []
+        self._fresh = False  # the next try must not use a kept connection
+        self._interim = 0  # interim responses so far
+        self._continued = False  # the client was told 100 (Continue)
+        self._keep = False  # the client's connection may serve another request
+
+    # Open: route, and let in or not.
+
+    def open(self, head: RequestHead, raw: bytes) -> None:
+        """Begin: find the route, and whether this client may take it."""
+        self.head = head
+        self.raw = raw
+        self.method = head.method
+        self.target = head.target
+        self.path = head.path
+        self.host = head.host
+        self.version = head.minor
+        self._keep = head.keep_alive
+        self.request_done = head.length == 0
+        if head.managed is not None and self.down.trusts:
+            self.down.told(self, head.managed)
+        route = self.worker.router.match(head.host, head.path, head.method, raw)
+        if isinstance(route, Miss):
+            self.refuse(route.signal, {"allow": route.allow} if route.allow else None)
+            return
+        self.route = route.name
+        if route.maintenance:
+            self.refuse(MAINTENANCE)
+        elif (route.allow and not within(self.client, route.allow)) or (route.deny and within(self.client, route.deny)):
+            self.refuse(DENIED)
+        else:
+            self.admit(self.worker.groups[route.upstream])
+
+    def admit(self, group: "Group") -> None:
+        """Check loops and limits."""
+        self.group = group
+        self.upstream = group.name
+        settings = group.settings
+        self.idle = settings.timeouts.idle
+        self.t_limit = self.t_begin + settings.timeouts.total
+        head = self.head
+        limits = self.worker.limits
+        limit = limits.request_body_bytes
+        if head.managed is not None and (field := is_loop(head, self.worker.pseudonym)) is not None:
+            self.refuse(LOOP, {"header_name": field})
+        elif self.down.surplus_connection:
+            seen = len(self.worker.clients)
+            self.refuse(OVERLOAD, {"limit": "limits.connections", "limit_value": limits.connections, "seen": seen})
+        elif limit and head.length > limit:
+            self.refuse(CLIENT_TOO_LARGE, {"limit": "request_body_bytes", "limit_value": limit, "seen": head.length})
+        else:
+            if not self.request_done:
+                self.upload = Upload(self, settings.retry.body_bytes, limit)
+            self.down.arm("total" if self.request_done else "body")
+            self.pick(self.t_begin)
+
+    # Pick, dial, send.
+
+    def pick(self, now: float) -> None:
+        """Choose a server and begin a try, on a kept connection where there is one."""
+        group = self.group
+        server = group.pick(self._tried)
+        if server is None:
+            self.refuse(NO_SERVER, {"servers": group.describe()})
+            return
+        limit = group.settings.max_requests
+        if limit and server.busy >= limit:
+            server = group.free(limit)
+            if server is None:
+                self.refuse(LIMIT, {"limit": "max_requests", "limit_value": limit, "seen": limit})
+                return
+        self._server = server
+        server.busy += 1
+        self.attempt = attempt = Attempt(group.name, server.label, now)
+        self.attempts.append(attempt)
+        conn = None if self._fresh else server.take()
+        if conn is None:
+            self.dial(server)
+            return
+        attempt.reused = True
+        attempt.address = conn.address
+        attempt.opened = conn.opened
+        attempt.idle = now - conn.rested_since
+        attempt.requests = conn.served
+        self.send(conn)
+
+    def dial(self, server: "Server") -> None:
+        """Open a connection: the only step that may have to wait before anything was sent."""
+        worker = self.worker
+        dial = Dial(server.target, self.attempt, lambda: Upstream(worker, server), self._dialled, self._not_dialled)
+        self._dial = dial
+        dial.start()
+
+    def _dialled(self, _transport: BaseTransport, protocol: BaseProtocol) -> None:
+        self._dial = None
+        conn = cast(Upstream, protocol)
+        conn.address = self.attempt.address
+        self.attempt.opened = conn.opened
+        self.send(conn)
+
+    def _not_dialled(self, phase: int, signal: str, facts: Facts) -> None:
+        self._dial = None
+        self.fail(phase, signal, facts)
+
+    def send(self, conn: Upstream) -> None:
+        """Send the request's head, and what there is of its body."""
+        self.conn = conn
+        attempt = self.attempt
+        attempt.phase = SEND
+        head = self.head
+        host = head.host
+        policy = self.group.settings.host
+        if policy != "pass" or not host:
+            host = conn.server.target.authority if policy in ("server", "pass") else policy.encode()
+        data = request_lines(head, host, self.down.forwarding(head), self.reference, self.worker.via)
+        if self.upload is not None:
+            data += self.upload.so_far()
+        attempt.sent = len(data)
+        conn.begin(self, data, whole=self.request_done)
+        if self.request_done:
+            self.handed()
+
+    def request_ended(self, trailers: bytes) -> None:
+        """The client's request body is complete."""
+        self.request_done = True
+        assert self.upload is not None
+        self.upload.ended(trailers)
+        self.down.arm("total")
+        if self.conn is not None:
+            self.handed()
+
+    def handed(self) -> None:
+        """The whole request was handed over: now the server has to answer."""
+        attempt = self.attempt
+        attempt.t_sent = now = self.worker.clock()
+        if not self.started and self.conn is not None:
+            attempt.phase = HEAD
+            self.conn.arm("head", now + self.group.settings.timeouts.head)
+
+    def server_is_full(self) -> None:
+        """The server takes no more for now: the client has to wait."""
+        self.down.pause("server")
+        if self.conn is not None and not self.started:
+            self.conn.arm("send", self.worker.clock() + self.group.settings.timeouts.send)
+
+    def server_takes_more(self) -> None:
+        """The server reads again."""
+        self.down.resume("server")
+        if self.conn is not None and not self.started:
+            if self.request_done:
+                self.handed()
+            else:
+                self.conn.disarm()
+
+    # The response head.
+
+    def head_came(self, head: ResponseHead, rest: bytes, now: float) -> None:
+        """Relay a response head, with as much of its body as has come along."""
+        attempt = self.attempt
+        attempt.status = status = head.status
+        if status < 200:
+            self._interim_came(head, rest)
+            return
+        attempt.t_head = now
+        length = head.length
+        attempt.body_expected = length if length >= 0 else -1
+        self.response_head = head
+        if self.group.checks_bodies and not self._acceptable(head, rest):
+            return
+        attempt.phase = BODY
+        self.started = True
+        self.status = status
+        minor = self.version
+        self.chunked = length < 0 and minor == 1
+        keep = self._keep = self._keep and self.request_done and (length >= 0 or minor == 1) and not self.worker.stopping
+        extra = b"Proxy-Status: %b\r\n" % received_status(self.worker.name, status) if status >= 500 else b""
+        lines = response_lines(head, minor=minor, keep=keep, extra=extra)
+        if length >= 0 and len(rest) >= length:  # the common case: the whole response is here
+            if len(rest) > length:
+                self.surplus(rest[length:])
+                rest = rest[:length]
+            attempt.body_received = length
+            self.write(lines + rest)
+            self.finish()
+            return
+        conn = self.conn
+        assert conn is not None
+        conn.expect_body(length, ChunkReader(self.worker.wire_limits, "response") if length == CHUNKED else None)
+        conn.arm("idle", now + self.idle)
+        attempt.received -= len(rest)  # they are counted again below
+        if length - len(rest) >= WORTH and self._check is None and self.down.plain and conn.plain:
+            self.write(lines)
+            conn.feed(rest)
+            conn.splice()
+        else:
+            self.write(lines)
+            if rest:
+                conn.feed(rest)
+
+    def _interim_came(self, head: ResponseHead, rest: bytes) -> None:
+        """Relay a 1xx response (RFC 9110 section 15.2), or switch protocols."""
+        conn = self.conn
+        assert conn is not None
+        if head.status == 101:
+            self._switch(conn, head, rest)
+            return
+        self._interim += 1
+        limit = self.worker.limits.interim_responses
+        if self._interim > limit:
+            self.fail(HEAD, TOO_LARGE, {"limit": "interim_responses", "limit_value": limit, "seen": self._interim})
+            return
+        wanted = not self._continued and self.head.expect if head.status == 100 else True
+        if wanted and self.version:
+            self._continued = self._continued or head.status == 100
+            self.write(b"HTTP/1.1 %b\r\n%b\r\n" % (head.reason_line, head.forward))
+        if rest:
+            self.attempt.received -= len(rest)
+            conn.feed(rest)
+
+    def _switch(self, conn: Upstream, head: ResponseHead, rest: bytes) -> None:
+        """Become a tunnel, when the client offered this protocol."""
+        offered = self.head.upgrade
+        if (names := refusal(offered if self.request_done else b"", head)) is not None:
+            self.fail(HEAD, UPGRADE, {"offered": names[0], "accepted": names[1]})
+            return
+        self.started = True
+        self._keep = False
+        self.status = 101
+        self.attempt.phase = BODY
+        self.attempt.t_head = self.worker.clock()
+        self.write(
+            b"HTTP/1.1 %b\r\n%bConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (head.reason_line, head.forward, head.upgrade)
+        )
+        self.tunnel = Tunnel(self)
+        conn.expect_tunnel()
+        if rest:
+            self.tunnel.from_server(rest)
+        self.down.expect_tunnel()
+
+    # The response body.
+
+    def _acceptable(self, head: ResponseHead, rest: bytes) -> bool:
+        """Begin to check a body; False: it is refused before anything of it was relayed."""
+        coding = head.coding if self.group.settings.check_content_coding and head.length != 0 else b""
+        self._check = check = BodyCheck(self.worker.limits.response_body_bytes, coding)
+        fault = check.announced(max(head.length, 0)) or (check.peek(rest) if rest and head.length != CHUNKED else None)
+        if fault is not None:
+            self.fail(HEAD, *fault)
+        return fault is None
+
+    def body_came(self, piece: bytes) -> None:
+        """Relay a piece of the response body."""
+        self.attempt.body_received += len(piece)
+        if self._check is not None and (fault := self._check.piece(piece)) is not None:
+            self.fail(BODY, *fault)
+            return
+        self.write(chunk(piece) if self.chunked else piece)
+
+    def body_ended(self, piece: bytes, trailers: bytes) -> None:
+        """Relay the last piece of the response body, and end."""
+        self.attempt.body_received += len(piece)
+        check = self._check
+        if check is not None and (fault := check.piece(piece) or check.ended()) is not None:
+            self.fail(BODY, *fault)
+            return
+        if self.chunked:
+            last = b"0\r\n" + trailers + b"\r\n" if trailers and self.head.te_trailers else LAST_CHUNK
+            self.write(chunk(piece) + last if piece else last)
+        elif piece:
+            self.write(piece)
+        self.finish()
+
+    def spliced(self, taken: int, given: int) -> None:
+        """The kernel moved bytes of the body."""
+        self.attempt.received += taken
+        self.attempt.body_received += taken
+        self.sent += given
+
+    def surplus(self, data: bytes) -> None:
+        """The server sent bytes beyond the end of its response: a near miss, and the end of that connection."""
+        attempt = self.attempt
+        if attempt.signal is None:
+            attempt.signal = MALFORMED
+            attempt.facts = {"rule": "unsolicited", "excerpt": data[:64], "seen": len(data)}
+            attempt.cause = classify(BODY, MALFORMED, attempt.facts)
+
+    def client_is_full(self) -> None:
+        """The client takes no more for now: the server has to wait."""
+        if self.conn is not None:
+            self.conn.pause_reading()
+        self.down.arm("read")
+
+    def client_takes_more(self) -> None:
+        """The client reads again."""
+        if self.conn is not None:
+            self.conn.resume_reading()
+        self.down.arm("total" if self.request_done else "body")
+
+    # The end, one way or the other.
+
+    def finish(self) -> None:
+        """The response is complete: keep the connections where that is possible, and the record."""
+        attempt = self.attempt
+        attempt.t_end = self.t_end = now = self.worker.clock()
+        conn, server = self.conn, self._server
+        assert conn is not None
+        assert server is not None
+        self.conn = self._server = None
+        server.busy -= 1
+        if server.strikes:
+            self.group.works(server)
+        head = self.response_head
+        if head is not None and head.keep_alive and self.request_done and attempt.signal is None and not conn.paused:
+            if head.keep_alive_timeout >= 0:
+                server.told(head.keep_alive_timeout)
+            conn.rest(now)
+        else:
+            conn.close()
+        if attempt.signal is not None:
+            self.worker.recorder.attempt_failed(self, attempt)
+        self.outcome = "tunnel" if self.tunnel is not None else "served"
+        self.worker.recorder.ended(self)
+        self.down.done(close=not self._keep, linger=not self.request_done)
+
+    def fail(self, phase: int, signal: str, facts: Facts | None = None) -> None:
+        """The try under way failed: name the cause, and try again, answer, or cut."""
+        now = self.worker.clock()
+        attempt, server, group = self.attempt, self._server, self.group
+        assert server is not None
+        cause = self._end_attempt(phase, signal, facts, now)
+        if cause.strike:
+            group.strike(server)
+        kept = attempt.reused and attempt.received == 0
+        if not kept:
+            self._tried.append(server)
+        verdict = attempt.verdict = may_retry(
+            cause,
+            phase,
+            signal,
+            method=self.method,
+            started=self.started,
+            kept=kept,
+            replayable=self.upload is None or self.upload.replayable,
+            tries_left=group.settings.retry.attempts - len(self._tried),
+            time_left=self.t_limit - now,
+            elsewhere=group.elsewhere(self._tried),
+        )
+        self.worker.recorder.attempt_failed(self, attempt)
+        if verdict.startswith("again"):
+            self._fresh = kept
+            self.pick(now)
+        else:
+            self.cause = cause
+            self._conclude()
+
+    def _end_attempt(self, phase: int, signal: str, facts: Facts | None, now: float) -> "Cause":
+        """Put down why the try ended, and let go of its connection and server."""
+        attempt = self.attempt
+        attempt.phase = phase
+        attempt.signal = signal
+        attempt.facts = facts = gather(attempt, self.conn, facts, now)
+        attempt.cause = cause = classify(phase, signal, facts)
+        attempt.t_end = now
+        if self._dial is not None:
+            self._dial.cancel()
+            self._dial = None
+        if self.conn is not None:
+            self.conn.abandon()
+            self.conn = None
+        if self._server is not None:
+            self._server.busy -= 1
+            self._server = None
+        return cause
+
+    def refuse(self, signal: str, facts: Facts | None = None) -> None:
+        """The request ends before any try, or for want of a server for another."""
+        self.signal = signal
+        self.facts = facts or {}
+        self.cause = classify(ADMIT, signal, self.facts)
+        self.worker.recorder.refused(self)
+        self._conclude()
+
+    def fail_client(self, signal: str, facts: Facts | None = None) -> None:
+        """The client left, or broke the rules: never the server's fault."""
+        now = self.worker.clock()
+        facts = facts or {}
+        facts.setdefault("elapsed_ms", round((now - self.t_begin) * 1000))
+        facts.setdefault("body_received", self.received)
+        phase = self.attempt.phase if self.attempts else ADMIT
+        if self._server is not None:
+            self._end_attempt(phase, signal, facts, now)
+            self.attempt.verdict = "not-wanted"
+        self.signal, self.facts = signal, facts
+        self.cause = classify(phase, signal, facts)
+        self.worker.recorder.refused(self)
+        if self.cause.status == 499:
+            self._leave(now)
+        else:
+            self._conclude()
+
+    def client_left(self, error: str = "") -> None:
+        """The client closed its connection."""
+        if self.tunnel is not None:
+            self.finish()
+        else:
+            self.fail_client(CLIENT_GONE, {"error": error} if error else None)
+
+    def client_late(self, what: str, limit: float) -> None:
+        """The client was too slow: what is "body" (its request) or "read" (the response)."""
+        facts: Facts = {"rule": what, "limit": f"gateway.timeouts.{what}", "limit_value": limit, "silent_ms": round(limit * 1000)}
+        self.fail_client(CLIENT_DEADLINE, facts)
+
+    def out_of_time(self) -> None:
+        """The time for the whole exchange is up."""
+        if self._server is not None:
+            facts: Facts = {"limit": "timeouts.total", "limit_value": self.group.settings.timeouts.total}
+            self.fail(self.attempt.phase, TOTAL_DEADLINE, facts)
+
+    def _leave(self, now: float) -> None:
+        """Nobody is left to answer."""
+        if not self.started:
+            self.status = 499
+        self.outcome = "gone"
+        self.t_end = now
+        self.worker.recorder.ended(self)
+        self.down.drop()
+
+    def _conclude(self) -> None:
+        """Answer in the gateway's own name, or cut: a response that broke off must never look complete."""
+        self.t_end = self.worker.clock()
+        if self.started:
+            self.outcome = "cut"
+            head = self.response_head
+            self.down.cut(hard=not self.chunked and (head is None or head.length == UNTIL_CLOSE))
+            self.worker.recorder.ended(self)
+            return
+        self.outcome = "answered"
+        keep = self._keep and self.request_done and not self.worker.stopping
+        self.down.answer(self, keep=keep)
+        self.worker.recorder.ended(self)
+        self.down.done(close=not keep, linger=True)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the client."""
+        self.sent += len(data)
+        self.down.transport.write(data)

@@ -1,0 +1,111 @@
+"""The connections to one server: which idle one to use, how long to keep them, and what the server's closing teaches."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from ..config.schema import KeepAlive
+from .target import Target
+
+if TYPE_CHECKING:
+    from .upstream import Upstream
+
+FORGET_AFTER: Final = 600.0
+"""Seconds after which a learned limit is dropped and learned anew: servers get new settings."""
+SAME: Final = 0.15
+"""Two idle closes teach a limit when they lie within this share of each other: one alone may be a restart."""
+SHORTEST: Final = 0.3
+"""Idle closes after less than this many seconds say nothing about a keep-alive limit."""
+
+
+def below(limit: float) -> float:
+    """Return how long a connection may rest so that it is gone before a server with this keep-alive limit closes it (seconds)."""
+    return max(limit - max(0.5, limit * 0.1), limit * 0.5)
+
+
+class Server:
+    """One server of an upstream, with its idle connections (the latest used first) and what it is busy with."""
+
+    __slots__ = (
+        "_clock",
+        "_hint",
+        "_learned_at",
+        "busy",
+        "down",
+        "idle",
+        "idle_limit",
+        "label",
+        "resting_until",
+        "settings",
+        "strikes",
+        "target",
+        "weight",
+    )
+
+    def __init__(
+        self, label: str, target: Target, settings: KeepAlive, clock: Callable[[], float], weight: int = 1, down: bool = False
+    ) -> None:
+        self.label = label  # as people know it: "http://10.0.0.5:3000"
+        self.target = target
+        self.settings = settings
+        self.weight = weight
+        self.down = down  # taken out by the configuration
+        self.busy = 0  # exchanges under way
+        self.strikes = 0  # failures in a row
+        self.resting_until = 0.0  # not asked before this time (monotonic), because of its strikes
+        self.idle: list[Upstream] = []
+        self.idle_limit = settings.idle
+        self._clock = clock
+        self._hint = -1.0  # the last idle time after which the server closed
+        self._learned_at = -1.0
+
+    def take(self) -> "Upstream | None":
+        """Return an idle connection that is fit for use, or None. Connections that rested too long are closed on the way."""
+        now = self._clock()
+        while self.idle:
+            connection = self.idle.pop()
+            if now - connection.rested_since < self.idle_limit and connection.fit():
+                return connection
+            connection.close()
+        return None
+
+    def keep(self, connection: "Upstream") -> bool:
+        """Take a connection back; False when it must be closed instead."""
+        if len(self.idle) >= self.settings.connections or self.idle_limit <= 0:
+            return False
+        self.idle.append(connection)
+        return True
+
+    def drop(self, connection: "Upstream") -> None:
+        """Forget an idle connection that ended."""
+        try:
+            self.idle.remove(connection)
+        except ValueError:
+            pass
+
+    def told(self, timeout: float) -> None:
+        """Learn from `Keep-Alive: timeout=` (seconds)."""
+        self._learn(timeout)
+
+    def closed_idle(self, rested: float) -> None:
+        """Learn from an idle connection which the server closed after `rested` seconds."""
+        if rested < SHORTEST or rested > self.idle_limit:
+            return
+        if abs(rested - self._hint) <= SAME * rested:
+            self._learn(min(rested, self._hint))
+        self._hint = rested
+
+    def refresh(self) -> None:
+        """Drop what was learned too long ago."""
+        if self._learned_at >= 0 and self._clock() - self._learned_at > FORGET_AFTER:
+            self._learned_at = self._hint = -1.0
+            self.idle_limit = self.settings.idle
+
+    def _learn(self, limit: float) -> None:
+        if (safe := below(limit)) < self.idle_limit:
+            self.idle_limit = safe
+        self._learned_at = self._clock()
+
+    def close_idle(self) -> None:
+        """Close every idle connection."""
+        while self.idle:
+            self.idle.pop().close()

@@ -1,0 +1,130 @@
+"""One worker: a loop, its listening sockets, and everything that the exchanges it moves have in common, decided at load time."""
+
+import asyncio
+import gc
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ..config.schema import Config
+from ..render.errors import Errors
+from ..wire.limits import WireLimits
+from .deadlines import TICK, Deadlines
+from .downstream import LINGER, Downstream
+from .forwarding import within
+from .group import Group
+from .recorder import Recorder
+from .resolve import Resolver
+from .router import Router
+from .tls import server_context
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class Worker:
+    """Moves exchanges."""
+
+    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        gateway = config.gateway
+        self.config = config
+        self.loop = loop
+        self.clock: Callable[[], float] = time.monotonic
+        self.limits = gateway.limits
+        self.wire_limits = WireLimits.of(gateway.limits)
+        self.client_timeouts = {**gateway.timeouts.model_dump(), "linger": LINGER}
+        self.trusted_proxies = gateway.trusted_proxies
+        self.details_for = gateway.details_for
+        self.name = gateway.name
+        self.pseudonym = b"%b-%b" % (gateway.name.encode(), secrets.token_hex(4).encode())
+        self.via = b"Via: 1.1 %b\r\nCDN-Loop: %b\r\n" % (self.pseudonym, self.pseudonym)
+        self.deadlines = Deadlines(self.clock)
+        self.recorder = Recorder(gateway.log)
+        self.errors = Errors(gateway)
+        self.resolver = Resolver(gateway.dns)
+        self.router = Router(config.route)
+        self.groups = {name: Group(name, settings, self) for name, settings in config.upstream.items()}
+        self.clients: set[Downstream] = set()
+        self.stopping = False
+        self._context = server_context(gateway.tls) if gateway.tls is not None else None
+        self._servers: list[asyncio.Server] = []
+        self._stopped = loop.create_future()
+        self._turns = 0
+        self._prefix = "".join(secrets.choice(_ALPHABET) for _ in range(7))
+        self._count = 0
+
+    def reference(self) -> str:
+        """Return a new reference: unique here and now, short enough to read out."""
+        self._count = count = self._count + 1
+        return f"{self._prefix}-{count:x}"
+
+    def welcome(self, client: Downstream) -> bool:
+        """Count a new client connection in; False when it is one too many."""
+        client.trusts = within(client.client, self.trusted_proxies)
+        client.details = within(client.client, self.details_for)
+        self.clients.add(client)
+        return len(self.clients) <= self.limits.connections
+
+    def goodbye(self, client: Downstream) -> None:
+        """Count a client connection out."""
+        self.clients.discard(client)
+        self.deadlines.forget(client)
+
+    async def listen(self, sockets: list[socket.socket]) -> None:
+        """Accept connections on sockets that are bound already."""
+        scheme = "http" if self._context is None else "https"
+        for sock in sockets:
+            kind = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server
+            self._servers.append(await kind(lambda: Downstream(self, scheme), sock=sock, ssl=self._context, backlog=4096))
+
+    async def run(self) -> None:
+        """Serve until `stop` was called and what ran then has ended, or the time to drain is over."""
+        for number, action in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGUSR1, self.reopen)):
+            self.loop.add_signal_handler(number, action)
+        self.loop.call_later(TICK, self._tick)
+        gc.collect()
+        gc.freeze()  # what is here now stays: the collector need not look at it again
+        gc.set_threshold(50_000, 20, 50)
+        try:
+            await self._stopped
+        finally:
+            self.recorder.flush()
+
+    def stop(self) -> None:
+        """Stop accepting, let running exchanges finish within `gateway.drain`, then end. A second call ends at once."""
+        if self.stopping:
+            self._end()
+            return
+        self.stopping = True
+        for server in self._servers:
+            server.close()
+        for client in list(self.clients):
+            client.drain()
+        self.loop.call_later(self.config.gateway.drain, self._end)
+
+    def reopen(self) -> None:
+        """Open the log files anew."""
+        try:
+            self.recorder.reopen()
+        except OSError as error:
+            self.recorder.note(f"a log file could not be opened anew: {error}")
+
+    def _end(self) -> None:
+        for client in list(self.clients):
+            client.stopped()
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+    def _tick(self) -> None:
+        """Do what has to be done regularly: deadlines, waiting log lines; each second the servers' state."""
+        self.loop.call_later(TICK, self._tick)
+        self.deadlines.turn()
+        self.recorder.flush()
+        self._turns += 1
+        if self._turns % 20 == 0:
+            for group in self.groups.values():
+                group.turn()
+        if self.stopping and not self.clients and not self._stopped.done():
+            self._stopped.set_result(None)
