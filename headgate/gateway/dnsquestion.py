@@ -26,6 +26,8 @@ ROUNDS: Final = 2
 """Tries at each server."""
 REPEAT_AFTER: Final = 1.0
 """Longest wait for one try before the next is made, seconds. Earlier tries may still be answered."""
+GRACE: Final = 0.25
+"""How long the right answer may follow wrong ones when there is nobody left to ask, seconds."""
 _ADDRESSES_MAX: Final = 32
 _RANK: Final = (s.SERVFAIL, s.DNS_REFUSED, s.DNS_INVALID, s.DEADLINE, s.NODATA, s.NXDOMAIN)
 """Of several failures the one to report, most telling first: one that hides an answer before one that denies it exists."""
@@ -89,6 +91,7 @@ class Question:
         self._servers = tuple(server_text(server) for server in servers)
         self._started = monotonic()
         self._open: dict[socket.socket, tuple[Server, dns.message.QueryMessage]] = {}
+        self._spoiled: set[socket.socket] = set()  # tries that got a packet that does not fit
         self._over_tcp: set[asyncio.Task[None]] = set()
         self._edns = True
         self._failures: list[Unresolved] = []
@@ -150,12 +153,9 @@ class Question:
         self._received(sock, server, query, packet)
 
     def _received(self, sock: socket.socket, server: Server, query: dns.message.QueryMessage, packet: bytes) -> None:
-        answer = self._decode(server, query, packet)
-        if answer is None:  # perhaps forged: go on listening, and ask on
-            if self._tries:
-                self._next()
-            elif all(failure.signal == s.DNS_INVALID for failure in self._failures) and len(self._failures) >= self._asked():
-                self._give_up()
+        answer = self._decode(query, packet)
+        if isinstance(answer, str):
+            self._spoiled_by(sock, server, answer)
             return
         self._forget(sock)
         if answer.flags & dns.flags.TC:
@@ -163,20 +163,24 @@ class Question:
         else:
             self._judge(server, answer)
 
-    def _asked(self) -> int:
-        return len(self._servers) * ROUNDS
+    def _spoiled_by(self, sock: socket.socket, server: Server, error: str) -> None:
+        """A packet that is no answer, perhaps forged: ask on, and go on listening for the right one."""
+        if sock in self._spoiled:
+            return
+        self._spoiled.add(sock)
+        self._failed(server, s.DNS_INVALID, error)
+        if self._tries:
+            self._next()
+        elif self._spoiled.issuperset(self._open) and not self._over_tcp:
+            self._repeat = self._loop.call_later(GRACE, self._give_up)
 
-    def _decode(self, server: Server, query: dns.message.QueryMessage, packet: bytes) -> dns.message.Message | None:
-        """Return the packet as an answer to the query, None where it is not one."""
+    def _decode(self, query: dns.message.QueryMessage, packet: bytes) -> dns.message.Message | str:
+        """Return the packet as an answer to the query, or what is wrong with it."""
         try:
-            answer = dns.message.from_wire(packet, ignore_trailing=True, raise_on_truncation=False)
+            answer = dns.message.from_wire(packet, ignore_trailing=True)
         except (dns.exception.DNSException, ValueError) as exc:
-            self._failed(server, s.DNS_INVALID, f"not a DNS message: {str(exc) or type(exc).__name__}")
-            return None
-        if not query.is_response(answer):
-            self._failed(server, s.DNS_INVALID, "it belongs to another question")
-            return None
-        return answer
+            return f"not a DNS message: {str(exc) or type(exc).__name__}"
+        return answer if query.is_response(answer) else "it belongs to another question"
 
     def _judge(self, server: Server, answer: dns.message.Message) -> None:
         code = answer.rcode()
@@ -220,11 +224,12 @@ class Question:
         except (OSError, EOFError) as exc:
             self._failed(server, s.DEADLINE, f"by TCP: {_os_text(exc)}")
         else:
-            answer = self._decode(server, query, packet)
-            if answer is not None:
-                self._drop_current()
+            answer = self._decode(query, packet)
+            self._drop_current()
+            if not isinstance(answer, str):
                 self._judge(server, answer)
                 return
+            self._failed(server, s.DNS_INVALID, f"by TCP: {answer}")
         self._drop_current()
         self._next()
 
@@ -251,7 +256,7 @@ class Question:
         return False
 
     def _give_up(self) -> None:
-        facts = self._facts(", ".join(self._servers)) | {"limit": "dns.timeout", "limit_value": self._timeout}
+        facts = self._facts(", ".join(self._servers)) | {"limit": "dns.timeout"}
         silent = [] if self._failures and not self._open and not self._over_tcp else [Unresolved(s.DEADLINE, facts)]
         self._finish(most_telling(self._failures + silent))
 

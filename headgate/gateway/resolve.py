@@ -230,6 +230,8 @@ class Resolver:
 
     def _fail(self, entry: _Entry, failure: Unresolved) -> None:
         now = monotonic()
+        if "limit" in failure.facts:
+            failure.facts["limit_value"] = self._settings.timeout
         if entry.addresses is not None and not failure.certain and now < entry.good_until:
             entry.expires = min(now + ASK_AGAIN + self._settings.timeout, entry.good_until)
             entry.addresses = replace(entry.addresses, trouble=failure, expires=entry.expires, partial=False)

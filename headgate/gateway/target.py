@@ -24,7 +24,7 @@ class Target:
     """One server, ready to be dialled: made once when the configuration is loaded."""
 
     __slots__ = (
-        "_certificate", "_harmless", "_peeked", "address", "authority", "context", "deny", "fixed", "host", "loop", "path", "port",
+        "_certificate", "_harmless", "_peeked", "authority", "context", "deny", "fixed", "host", "loop", "path", "port",
         "resolver", "server_name", "timeouts",
     )  # fmt: skip
 
