@@ -6,14 +6,15 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import ValidationInfo
 
 from .endpoints import host_name, parse_listen, parse_server, split_host
 from .findings import Bad
+from .paths import matching_form
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
-_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")  # RFC 3986 section 2.3
 NOT_FILES = frozenset({"-", "off", "stderr"})
 """Words that stand for something else where a file may be named."""
 
@@ -89,7 +90,7 @@ def host_pattern(value: str) -> str:
 
 
 def path(value: str) -> str:
-    """Return a path in the normal form that requests are matched in: beginning with "/", no dots, escapes in their one form."""
+    """Return a path decoded, as requests are compared with it."""
     expected = 'a path that begins with "/"'
     if not value:
         return value
@@ -101,44 +102,20 @@ def path(value: str) -> str:
     if "*" in value:
         hint = f'a prefix fits all below it: write path = "{value.split("*")[0].rstrip("/") or "/"}", or use path_regex'
         raise Bad("a star has no special meaning in a path", expected, hint)
-    normal = normal_path(value)
-    if normal != value:
-        raise Bad(f'"{value}" can never fit, as requests are matched in normal form', "the normal form", f'write "{normal}"')
-    return value
-
-
-def normal_path(value: str) -> str:
-    """Return a path with unreserved escapes decoded, others in upper case, what must be escaped escaped, dots removed
-    (RFC 3986 section 6.2.2).
-    """
-    escaped = re.sub(r"[^!-~]|[\"<>\\^`{|}]", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), value)
-    decoded = re.sub(r"%([0-9A-Fa-f]{2})", _one_escape, escaped)
-    kept: list[str] = []
-    *segments, last = decoded.split("/")[1:]
-    for segment in segments:
-        _add_segment(kept, segment)
-    if last in {".", ".."}:
-        _add_segment(kept, last)
-        last = ""
-    return "/" + "/".join([*kept, last])
-
-
-def _add_segment(kept: list[str], segment: str) -> None:
-    if segment == "..":
-        del kept[-1:]
-    elif segment != ".":
-        kept.append(segment)
-
-
-def _one_escape(found: re.Match[str]) -> str:
-    byte = int(found[1], 16)
-    return chr(byte) if byte in _UNRESERVED else found[0].upper()
+    decoded = unquote(value, errors="surrogateescape")
+    if any(ord(character) < 32 or ord(character) == 127 for character in decoded):
+        raise Bad("a control character in the path", expected)
+    normal = matching_form(value.encode()).decode("utf-8", "surrogateescape")
+    if normal != decoded:
+        hint = f'requests are compared without dots and repeated slashes: write "{normal}"'
+        raise Bad(f'"{value}" fits no request', expected, hint)
+    return normal
 
 
 def path_regex(value: str) -> str:
     """Return a regular expression, if it compiles."""
     try:
-        re.compile(value.encode())
+        re.compile(value)
     except (re.error, RecursionError, OverflowError) as error:
         raise Bad(f"the regular expression does not compile: {error}", "Python's syntax, fitting the whole path") from None
     if not value:

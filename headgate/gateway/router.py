@@ -11,6 +11,7 @@ from typing import Final
 
 from ..config import schema
 from ..config.order import ranks
+from ..config.paths import matching_form
 from ..model.signals import METHOD_NOT_ALLOWED, NO_ROUTE
 from ..wire.fields import find
 
@@ -31,7 +32,7 @@ class Route:
         self.maintenance = route.maintenance
         self.methods = tuple(method.encode() for method in route.methods)
         self.headers = tuple((name.encode(), value.encode()) for name, value in route.headers.items())
-        self.path_regex = re.compile(route.path_regex.encode(), re.DOTALL).fullmatch if route.path_regex is not None else None
+        self.path_regex = re.compile(route.path_regex, re.DOTALL).fullmatch if route.path_regex is not None else None
         self.plain = not (self.methods or self.headers or self.path_regex)  # fits every request that host and path lead to
 
     def fits_head(self, head: bytes) -> bool:
@@ -76,10 +77,12 @@ class Router:
     def match(self, host: bytes, path: bytes, method: bytes, head: bytes) -> Route | Miss:
         """Return the most specific route that fits, or why there is none.
 
-        host: in lower case, possibly with port; path: in normal form, without query; head: the raw request head.
+        host: in lower case, possibly with port; path: without query, dots resolved; head: the raw request head.
         """
         if self._only is not None:
             return self._only
+        if b"%" in path or b"//" in path:
+            path = matching_form(path)
         choice = (self._table or self._memo.get(host) or self._find_table(host)).find(path)
         return choice if isinstance(choice, Route) else _choose(choice, path, method, head)
 
@@ -119,7 +122,7 @@ def _choose(choice: tuple[Route, ...], path: bytes, method: bytes, head: bytes) 
     for route in choice:
         if route.plain:
             return route
-        if route.path_regex is not None and route.path_regex(path) is None:
+        if route.path_regex is not None and route.path_regex(path.decode("utf-8", "surrogateescape")) is None:
             continue
         if route.headers and not route.fits_head(head):
             continue
@@ -129,6 +132,11 @@ def _choose(choice: tuple[Route, ...], path: bytes, method: bytes, head: bytes) 
     if allowed:
         return Miss(METHOD_NOT_ALLOWED, b", ".join(dict.fromkeys(allowed)).decode())
     return _NO_ROUTE
+
+
+def _bytes(path: str) -> bytes:
+    """Return a configured path as requests have it."""
+    return path.encode("utf-8", "surrogateescape")
 
 
 class _Spot:
@@ -180,9 +188,9 @@ class _Table:
         anywhere = []
         for number, (configured, _) in enumerate(pairs):
             if configured.path_exact is not None:
-                exact.setdefault(configured.path_exact.encode(), []).append(number)
+                exact.setdefault(_bytes(configured.path_exact), []).append(number)
             elif configured.path and configured.path_regex is None:
-                self._grow(configured.path.encode(), number)
+                self._grow(_bytes(configured.path), number)
             else:
                 anywhere.append(number)
         self._root.settle(anywhere, routes)

@@ -32,8 +32,7 @@ MISS = (NO_ROUTE, "")
         ("/", ["/", "/x", "//"], ["*"]),
         ("/api", ["/api", "/api/", "/api/x", "/api//"], ["/apix", "/ap", "/", "/x/api"]),
         ("/api/", ["/api/", "/api/x"], ["/api", "/apix/"]),
-        ("/api//", ["/api//", "/api//x"], ["/api/", "/api/x"]),
-        ("/a/b", ["/a/b", "/a/b/c/d"], ["/a", "/a/bc", "/a//b"]),
+        ("/a/b", ["/a/b", "/a/b/c/d"], ["/a", "/a/bc"]),
     ],
 )
 def test_a_prefix_fits_whole_segments(prefix, fits, does_not):
@@ -62,11 +61,30 @@ def test_a_host_fits_with_and_without_port(pattern, fits, does_not):
         assert matched([{"host": pattern}], host=host) == MISS, host
 
 
+@pytest.mark.parametrize(
+    "path", ["/admin", "/%61dmin", "//admin", "/x/..//admin/y", "/admin%2Fusers", "/%2e/admin", "/x%2F..%2Fadmin", "/admin/%zz"]
+)
+def test_another_spelling_does_not_pass_by_a_route(path):
+    assert matched([{}, {"path": "/admin"}], path=path) == 1
+
+
+@pytest.mark.parametrize("path", ["/%2561dmin", "/admin2", "/x%252F../admin2", "/%C3%A4dmin"])
+def test_paths_are_decoded_once(path):
+    assert matched([{}, {"path": "/admin"}], path=path) == 0
+
+
+def test_paths_may_be_written_decoded_or_not():
+    for written in ("/größe", "/gr%C3%B6%c3%9fe"):
+        assert matched([{"path": written}], path="/gr%C3%B6%C3%9Fe/x") == 0
+    assert matched([{"path_regex": "/gr.{2}e"}], path="/gr%C3%B6%C3%9Fe") == 0
+    assert matched([{"path_exact": "/%ff"}], path="/%FF") == 0
+
+
 ORDERED = [
     {"host": "example.org:80"},
     {"host": "example.org", "path_exact": "/api/v1/x"},
+    {"host": "example.org", "path_regex": "/.*/x", "methods": ["GET"]},
     {"host": "example.org", "path_regex": "/.*/x"},
-    {"host": "example.org", "path_regex": "/api/.*"},
     {"host": "example.org", "path": "/api/v1"},
     {"host": "example.org", "path": "/api", "headers": {"x-version": "2", "x-beta": "*"}},
     {"host": "example.org", "path": "/api", "headers": {"x-version": "2"}, "methods": ["GET"]},
@@ -82,17 +100,10 @@ ORDERED = [
 ]
 
 
-def test_the_most_specific_comes_first_whatever_the_order_in_the_file():
-    for first in range(len(ORDERED)):
-        tables = ORDERED[first:]
-        if not any("host" in table for table in tables) or first == 0:
-            assert matched(tables[::-1], "example.org:80", "/api/v1/x") in {0, len(tables) - 1}
-    expected = [0, 1, 2, 3, 4]
-    for number in expected:
-        kept = ORDERED[number:]
-        kept = [table for table in kept if "path_regex" not in table] if number >= 4 else kept
-        found = Router(routes(*kept)).match(b"example.org:80", b"/api/v1/x", b"GET", HEAD)
-        assert kept[int(found.name)] is ORDERED[number]
+@pytest.mark.parametrize("number", range(len(ORDERED)))
+def test_the_most_specific_comes_first_whatever_the_order_in_the_file(number):
+    left = ORDERED[number:]
+    assert matched(left[::-1], "example.org:80", "/api/v1/x") == len(left) - 1
 
 
 def test_distinct_regexes_stand_in_file_order_and_the_same_one_by_its_headers():
@@ -195,8 +206,8 @@ def reference(tables, host, path, method, fields):
     return (METHOD_NOT_ALLOWED, allowed) if allowed else (NO_ROUTE, set())
 
 
-segments = st.lists(st.sampled_from(["a", "b", "ab", ""]), max_size=4)
-paths = segments.map(lambda parts: "/" + "/".join(parts))
+segments = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=4)
+paths = st.builds(lambda parts, slash: "/" + "/".join(parts) + slash * bool(parts), segments, st.sampled_from(["", "/"]))
 hosts = st.sampled_from(["a.org", "x.a.org", "y.x.a.org", "b.org"])
 ports = st.sampled_from(["", ":80", ":81"])
 header_values = st.dictionaries(st.sampled_from(["x-a", "x-b"]), st.sampled_from(["1", "2"]))
