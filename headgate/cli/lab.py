@@ -1,0 +1,130 @@
+"""`headgate lab`: start upstreams that misbehave on purpose, and score the gateways in front of them."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+
+from ..lab.gateways import KINDS, suits
+from ..lab.laboratory import LabError, start_lab
+from ..lab.layout import DEFAULT_BASE, Layout, default_folder
+from ..lab.scenario import BadScenario, Scenario, load_scenarios
+from ..lab.score import Target, score
+from ..lab.settings import Setting
+from ..lab.tables import list_table, score_table
+from .main import Problem
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for every subcommand."""
+
+    base: int
+    folder: Path
+    scenarios: dict[str, Scenario]
+
+    @property
+    def layout(self) -> Layout:
+        """Where a lab with these options has its servers."""
+        return Layout(self.scenarios, self.base, self.folder)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; a problem of the lab's becomes one sentence."""
+    try:
+        return asyncio.run(work)
+    except LabError as error:
+        raise Problem(str(error)) from None
+
+
+@click.group(invoke_without_command=True)
+@click.option("--base-port", default=DEFAULT_BASE, show_default=True, help="First of the lab's ports.")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), help="Folder for certificates and unix sockets.")
+@click.option("--scenarios", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Own scenario files instead.")
+@click.pass_context
+def command(ctx: click.Context, base_port: int, folder: Path | None, scenarios: Path | None) -> None:
+    """Upstreams that misbehave on purpose. Without a subcommand: start them all, until Ctrl-C."""
+    try:
+        loaded = load_scenarios(scenarios)
+    except BadScenario as error:
+        raise Problem(str(error)) from None
+    ctx.obj = Options(base_port, folder or default_folder(), loaded)
+    if ctx.invoked_subcommand is None:
+        with contextlib.suppress(KeyboardInterrupt):
+            _run(_stay(ctx.obj))
+
+
+async def _stay(options: Options) -> None:
+    lab = await start_lab(options.scenarios, options.folder, options.base)
+    try:
+        console = Console()
+        console.print(list_table(lab.layout))
+        dns = "{}:{}".format(*lab.layout.dns)
+        console.print(f"{len(options.scenarios)} scenarios are up, DNS at {dns}, authority in {lab.layout.ca_file}. Ctrl-C ends.")
+        await asyncio.Event().wait()
+    finally:
+        await lab.stop()
+
+
+def _chosen(options: Options, names: tuple[str, ...]) -> list[str]:
+    for name in names:
+        if name not in options.scenarios:
+            raise Problem(f"no scenario is called {name!r}; see: headgate lab list")
+    return list(names or options.scenarios)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def list_(options: Options, as_json: bool) -> None:
+    """Show all scenarios and where their servers are."""
+    if not as_json:
+        Console().print(list_table(options.layout))
+        return
+    layout = options.layout
+    click.echo(json.dumps([
+        {"name": name, "title": s.title, "why": s.why, "group": s.group, "servers": layout.urls(name), "needs": s.needs}
+        for name, s in options.scenarios.items()
+    ], indent=1))  # fmt: skip
+
+
+@command.command()
+@click.option("--for", "kind", type=click.Choice(list(KINDS)), required=True, help="Kind of gateway.")
+@click.option("--port", default=8080, show_default=True, help="Where the gateway shall listen.")
+@click.pass_obj
+def config(options: Options, kind: str, port: int) -> None:
+    """Print a gateway's configuration with a route to each scenario."""
+    shared = tuple(s for s in options.scenarios.values() if not s.alone and suits(s, kind))
+    folder = options.folder / kind  # for its logs
+    folder.mkdir(parents=True, exist_ok=True)
+    click.echo(KINDS[kind](Setting(options.layout, shared, port, folder)), nl=False)
+
+
+@command.command("score")
+@click.option("--gateway", required=True, metavar="URL", help="The gateway, as http://host:port.")
+@click.option("--access-log", type=click.Path(path_type=Path), help="Its access log, where Headgate's causes are read.")
+@click.option("--only", "names", multiple=True, metavar="NAME", help="Only these scenarios.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def score_(options: Options, gateway: str, access_log: Path | None, names: tuple[str, ...], as_json: bool) -> None:
+    """Play all scenarios through a gateway. Needs a running lab. Exit code 1 where an answer is not right."""
+    parts = urlsplit(gateway)
+    if parts.scheme != "http" or not parts.hostname:
+        raise Problem(f"--gateway {gateway}: expected http://host:port")
+    target = Target(parts.hostname, parts.port or 80, access_log=access_log)
+    results = _run(score(options.layout, target, _chosen(options, names)))
+    if as_json:
+        click.echo(json.dumps([result.summary() for result in results], indent=1))
+    else:
+        Console().print(*score_table(results), sep="\n")
+    if any(result.verdict not in ("right", "skipped") or result.cause_right is False for result in results):
+        raise SystemExit(1)

