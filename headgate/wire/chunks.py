@@ -17,19 +17,22 @@ _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])
 _EXTENDED = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*\r\n")
 _DIGITS = re.compile(rb"[0-9A-Fa-f]*")
 
-_NOT_IN_TRAILERS: Final = (
+SPECIAL: Final = dict.fromkeys((
     *HOP_BY_HOP, b"host", b"content-length", b"trailer",  # framing and routing
     b"content-encoding", b"content-type", b"content-range",  # the content's format
     b"authorization", b"proxy-authorization", b"cookie", b"set-cookie",  # who asks
     b"cache-control", b"expect", b"max-forwards", b"range",  # how to answer
     b"via", b"cdn-loop", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port",
     b"x-real-ip", b"x-request-id",  # what the gateway says itself
-)  # fmt: skip
+), 1)  # fmt: skip
 """Dropped, for a server that merges trailers into the header section would believe them (RFC 9110 6.5.1)."""
-_splitter = Splitter(dict.fromkeys(_NOT_IN_TRAILERS, 1))
+_splitter = Splitter(SPECIAL)
 _TRAILER_RULES: Final = {
-    "no-colon": "trailer-name", "space-before-colon": "trailer-name", "field-name": "trailer-name", "field-value": "trailer-value",
-}  # fmt: skip
+    "no-colon": "trailer-name",
+    "space-before-colon": "trailer-name",
+    "field-name": "trailer-name",
+    "field-value": "trailer-value",
+}
 
 
 class ChunkReader:

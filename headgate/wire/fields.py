@@ -15,7 +15,7 @@ _MOST_LINES: Final = 1024
 _LONGEST_LINE: Final = 256
 
 
-class Splitter:
+class PureSplitter:
     """Splits a field section into lines that go on as they came and special fields.
 
     special: lower-case names of special fields and their ids (above 0). stay: ids of special fields whose lines go on too.
@@ -91,6 +91,9 @@ class Splitter:
         if lower in self._special:
             return self._special[lower]
         return _DROPPED if lower.replace(b"_", b"-") in self._special else _PLAIN
+
+
+Splitter = PureSplitter
 
 
 def find(head: bytes, name: bytes) -> bytes | None:

@@ -74,6 +74,7 @@ def excerpt(data: bytes, offset: int) -> bytes:
 
 def malformed(rule: str, data: bytes, offset: int, header_name: bytes = b"") -> Refused:
     """Return the refusal of illegal bytes: `data[offset]` is the first that breaks `rule`."""
+    assert rule in RULES
     facts = Facts(rule=rule, offset=offset, excerpt=excerpt(data, offset))
     if header_name:
         facts["header_name"] = header_name[:EXCERPT].decode("latin-1")
@@ -82,6 +83,7 @@ def malformed(rule: str, data: bytes, offset: int, header_name: bytes = b"") -> 
 
 def unsupported(rule: str, data: bytes, offset: int) -> Refused:
     """Return the refusal of something legal that is not spoken here."""
+    assert rule in RULES
     return Refused("unsupported", Facts(rule=rule, offset=offset, excerpt=excerpt(data, offset)))
 
 

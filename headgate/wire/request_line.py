@@ -13,6 +13,7 @@ MINORS: Final[dict[bytes, int]] = {b"HTTP/1.1\r": 1, b"HTTP/1.0\r": 0} | {b"HTTP
 
 _STANDARD: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"CONNECT", b"TRACE"))
 _NOT_SERVED: Final = frozenset((b"CONNECT", b"TRACE"))  # tunnels and echoes are no business of a gateway
+_CONTROLS: Final = (ILLEGAL_OCTETS + b"\t").translate(None, b"\r\n")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 
 
@@ -34,13 +35,12 @@ def unusual_method(method: bytes, head: bytes) -> Refused | None:
 def line_fault(head: bytes) -> Refused:
     """Return what is wrong with the request line of `head`, which is not three parts with a version served here."""
     end = head.find(b"\r\n")
-    if end < 0:
-        end = len(head)
-    if early := first_bytes_fault(head[:end]):
-        return early
-    if fault := bare_line_end(head[: end + 2]):
+    line = head[:end] if end >= 0 else head
+    if fault := first_bytes_fault(line) or bare_line_end(line + b"\r\n"):
         return fault
-    parts = head[:end].split(b" ")
+    if end < 0:
+        return malformed("request-line", head, len(head))
+    parts = line.split(b" ")
     for number, part in enumerate(parts):
         if not part or number > 2:  # two spaces, a space at either end, or a fourth part
             return malformed("request-line", head, len(b" ".join(parts[:number])) + (number > 0))
@@ -56,7 +56,7 @@ def first_bytes_fault(line: bytes) -> Refused | None:
     """Return the refusal of a first line, whole or not, that cannot be a request: another protocol, or a control octet."""
     if line.startswith(b"PRI * HTTP/2"):
         return unsupported("version", line, 6)
-    controls = [octet for octet in set(line) if octet in ILLEGAL_OCTETS and octet not in b"\r\n"]
+    controls = [octet for octet in set(line) if octet in _CONTROLS]
     if not controls:
         return None
     protocol = looks_like(line)
@@ -69,9 +69,7 @@ def first_bytes_fault(line: bytes) -> Refused | None:
 def target_fault(head: bytes, method: bytes, offset: int) -> Refused:
     """Return the refusal of a target that is illegal at `offset`."""
     at = len(method) + 1 + offset
-    if head[at] in b"\r\n":
-        return malformed("bare-lf" if head[at] == 0x0A else "bare-cr", head, at)
-    return malformed("target", head, at)
+    return malformed("bare-cr" if head[at : at + 1] == b"\r" else "target", head, at)
 
 
 def size_fault(head: bytes, end: int, limits: WireLimits) -> Refused:
