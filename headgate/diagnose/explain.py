@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..model.cause import Cause
 from ..model.exchange import NEVER, Attempt, Exchange
 from ..model.phases import CONNECT, HEAD, RESOLVE, SEND, TLS
+from ..model.verdicts import VERDICTS
 from .evidence import evidence
 from .redact import escape, redact_target
 from .sentence import duration, sentence, values
@@ -133,8 +134,7 @@ def _short_timeline(exchange: Exchange) -> tuple[Step, ...]:
 
 def _verdict(attempt: Attempt | None, cause: Cause) -> str:
     if attempt is not None and attempt.verdict and attempt.cause is cause:
-        decided = "tried again" if attempt.verdict.startswith("again") else "not tried again"
-        return f"{decided} ({attempt.verdict})"
+        return VERDICTS.get(attempt.verdict, attempt.verdict)
     return _RETRY_RULES[cause.retry]
 
 

@@ -9,21 +9,6 @@ from ..model.signals import EOF, RESET
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH"))
 """Methods that may be repeated (RFC 9110 section 9.2.2, and the safe ones of RFC 4918, 3253 and 5323)."""
 
-VERDICTS: Final = {
-    "again-unsent": "tried again: nothing of the request had been sent",
-    "again-reused": "tried again on a new connection: the kept one had closed before a byte of the answer came",
-    "again-idempotent": "tried again: the method is idempotent and the body is still at hand",
-    "not-started": "not tried again: the response had begun to reach the client",
-    "not-attempts": "not tried again: the allowed number of tries is used up",
-    "not-time": "not tried again: the time for the whole exchange is used up",
-    "not-useful": "not tried again: another try would end the same way",
-    "not-elsewhere": "not tried again: there is no other server to turn to",
-    "not-body": "not tried again: the request body was too large to be kept",
-    "not-idempotent": "not tried again: the server may have processed the request, and the method is not idempotent",
-    "not-wanted": "not tried again: the client is no longer served",
-}
-"""Every verdict and what it means to an operator."""
-
 
 def may_retry(
     cause: Cause,
@@ -40,9 +25,9 @@ def may_retry(
 ) -> str:
     """Return a key of VERDICTS; the ones that begin with "again" permit another try.
 
-    started: a byte of the response went to the client. kept: the connection had served before, and not a byte of the response came
-    on it. replayable: all of the request body sent so far is still at hand. tries_left: further tries allowed by
-    number. time_left: seconds left for the exchange. elsewhere: another server, not yet tried, may be used.
+    started: a byte of the response went to the client. kept: the connection had served before, and not a byte of the response
+    came on it. replayable: all of the request body sent so far is still at hand. tries_left: further tries allowed by number.
+    time_left: seconds left for the exchange. elsewhere: another server, not yet tried, may be used.
     """
     if started:
         return "not-started"

@@ -32,7 +32,7 @@ class Attempt:
         self.signal: str | None = None
         self.facts: Facts | None = None
         self.cause: Cause | None = None
-        self.verdict: str | None = None  # what was decided after the failure, and why: one of retry.VERDICTS
+        self.verdict: str | None = None  # what was decided after the failure, and why: a key of VERDICTS
         self.status = 0  # the server's status, once known
         self.sent = 0
         self.received = 0

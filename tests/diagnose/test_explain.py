@@ -14,6 +14,7 @@ from headgate.model import phases, signals
 from headgate.model.cause import Cause
 from headgate.model.exchange import Attempt, Exchange
 from headgate.model.facts import Facts
+from headgate.model.verdicts import VERDICTS
 
 PRINTABLE = re.compile(r"[ -~]*")
 BROKEN = re.compile(r"[{}]|\bNone\b(?! of the \d)|(?<![\w.-])-1\b|  |\(\)| \.$|:$|\bunknown (bytes|ms|s)\b")
@@ -208,7 +209,7 @@ def test_next_steps_name_this_failure() -> None:
 def test_a_verdict_says_whether_another_try_was_made() -> None:
     exchange = failed(phases.HEAD, signals.EOF, untouched=True)
     exchange.attempts[0].verdict = "not-idempotent"
-    assert explain(exchange).verdict == "not tried again (not-idempotent)"
+    assert explain(exchange).verdict == VERDICTS["not-idempotent"]
 
 
 def test_bullets_join_folded_lines() -> None:
