@@ -1,0 +1,50 @@
+import pytest
+
+from headgate.diagnose.catalogue import catalogue
+from headgate.model.phases import CONNECT, SEND
+from headgate.render.story import nothing_sent, tell
+
+
+@pytest.mark.parametrize("code", catalogue())
+def test_every_cause_has_words(code):
+    cause = catalogue()[code]
+    for reading in (False, True):
+        for unsent in (False, True):
+            story = tell(cause, reading=reading, unsent=unsent)
+            assert story.headline
+            assert story.drawing
+            assert bool(story.sent) == (not reading and story.broken != "visitor")
+
+
+@pytest.mark.parametrize(
+    ("code", "headline", "broken"),
+    [
+        ("connection-refused", "The service is not available right now", "service"),
+        ("response-timeout", "The service is taking too long", "service"),
+        ("dns-name-not-found", "The service is not available", "link"),
+        ("header-invalid", "The service's answer cannot be used", "service"),
+        ("gateway-overloaded", "The service is very busy right now", "gateway"),
+        ("server-limit-reached", "The service is very busy right now", "service"),
+        ("maintenance", "Closed for maintenance", "rest"),
+        ("no-route", "There is nothing at this address", "visitor"),
+        ("request-framing", "This request could not be understood", "visitor"),
+        ("gateway-error", "The service is not available right now", "gateway"),
+    ],
+)
+def test_headlines_and_places(code, headline, broken):
+    story = tell(catalogue()[code], reading=True, unsent=True)
+    assert (story.headline, story.broken) == (headline, broken)
+
+
+def test_what_was_sent_is_told_honestly():
+    cause = catalogue()["gateway-stopping"]
+    assert "certainly not processed" in tell(cause, reading=False, unsent=True).sent
+    assert "may have been processed" in tell(cause, reading=False, unsent=False).sent
+
+
+def test_nothing_sent_asks_every_attempt(failed):
+    exchange = failed("connection-refused", phase=CONNECT)
+    assert nothing_sent(exchange)
+    exchange.attempts.append(failed("send-reset", phase=SEND).attempts[0])
+    assert not nothing_sent(exchange)
+    assert nothing_sent(failed("no-route"))
