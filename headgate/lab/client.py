@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from dataclasses import dataclass, field
+from itertools import takewhile
 from time import monotonic
 from typing import Any
 
@@ -78,33 +79,26 @@ class Client:
             if not self._channels or request.new_connection:
                 for _ in range(request.crowd + 1):
                     await self.connect()
-            if number + 1 < len(requests) and requests[number + 1].pipelined:
-                await self._send_ahead(requests[number:], tokens[number:])
-            seen.append(asyncio.create_task(self._one(self._channels[-1], request, token)))
+            sent = request.pipelined or await self._send_ahead(requests[number:], tokens[number:])
+            seen.append(asyncio.create_task(self._one(self._channels[-1], request, token, sent)))
             if not request.background:
                 await seen[-1]
         return list(await asyncio.gather(*seen))
 
-    async def _send_ahead(self, requests: tuple[Request, ...], tokens: list[str]) -> None:
-        """Send a request together with those that are pipelined behind it."""
-        if requests[0].pipelined:
-            return  # sent already
-        batch = self._bytes(requests[0], tokens[0])
-        for request, token in zip(requests[1:], tokens[1:], strict=True):
-            if not request.pipelined:
-                break
-            batch += self._bytes(request, token)
-        await self._channels[-1].send(batch)
+    async def _send_ahead(self, requests: tuple[Request, ...], tokens: list[str]) -> bool:
+        """Send a request together with those that are pipelined behind it. Return False when there are none."""
+        count = 1 + sum(1 for _ in takewhile(lambda request: request.pipelined, requests[1:]))
+        if count == 1:
+            return False
+        batch = [build(request, self._host, self._path, token) for request, token in zip(requests, tokens, strict=True)]
+        await self._channels[-1].send(b"".join(head + body for head, body in batch[:count]))
+        return True
 
-    def _bytes(self, request: Request, token: str) -> bytes:
-        head, body = build(request, self._host, self._path, token)
-        return head + body
-
-    async def _one(self, channel: Channel, request: Request, token: str) -> Sighting:
+    async def _one(self, channel: Channel, request: Request, token: str, sent: bool) -> Sighting:
         """Send one request and read its response."""
         sighting = Sighting(token)
         reader, begin = ResponseReader(request.method), monotonic()
-        sender = asyncio.create_task(self._send(channel, request, token, reader))
+        sender = None if sent else asyncio.create_task(self._send(channel, request, token, reader))
         try:
             async with asyncio.timeout(request.leave_after or PATIENCE):
                 if request.read_after:
@@ -115,8 +109,9 @@ class Client:
         except TimeoutError:
             sighting.ended = "left" if request.leave_after else "hang"
         finally:
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            if sender is not None:
+                sender.cancel()
+                await asyncio.gather(sender, return_exceptions=True)
         if sighting.ended == "left":
             channel.close()
         sighting.ms = round((monotonic() - begin) * 1000)
@@ -126,8 +121,6 @@ class Client:
     async def _send(self, channel: Channel, request: Request, token: str, reader: ResponseReader) -> None:
         head, body = build(request, self._host, self._path, token)
         try:
-            if request.pipelined:
-                return
             if request.await_continue:
                 await channel.send(head)
                 for _ in range(30):

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Mapping
+from typing import cast
 
 import dns.edns
 import dns.flags
@@ -82,8 +83,7 @@ class DnsServer:
 
         class Udp(asyncio.DatagramProtocol):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                assert isinstance(transport, asyncio.DatagramTransport)
-                self.transport = transport
+                self.transport = cast(asyncio.DatagramTransport, transport)
 
             def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
                 if answer := respond(data, names):

@@ -16,6 +16,7 @@ MOST_CONNECTIONS = 256
 LONGEST = 30.0
 """Seconds that one connection may live."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
+_EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked", re.IGNORECASE)
 
 
@@ -104,6 +105,9 @@ class Player:
             case "stall":
                 await asyncio.sleep(step.stall or 0)
                 raise _End
+            case "say_continue":
+                if _EXPECTS.search(channel.head):
+                    await channel.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             case "echo":
                 await _echo(channel)
             case "close":

@@ -49,6 +49,8 @@ class Step(_Table):
     """Send so many letters "x"."""
     answer: str | None = None
     """Send a complete and correct 200 response with this body."""
+    say_continue: Literal[True] | None = None
+    """Send 100 (Continue) where the request head expects it."""
     repeat: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Do `steps` so many times."""
     steps: tuple["Step", ...] = ()
