@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from messages import BLOCK
 from processes import Program, free_port
 
 HERE = Path(__file__).parent
@@ -108,11 +109,10 @@ def start_origin(cores: tuple[int, ...], folder: Path, files: dict[str, int]) ->
     """Start the origin: a second nginx with one small answer and files of the given sizes."""
     web = folder / "origin" / "files"
     web.mkdir(parents=True)
-    block = bytes(range(256)) * 256  # 64 KiB that are not all alike
     for name, size in files.items():
         with (web / name).open("wb") as file:
-            for _ in range(size // len(block)):
-                file.write(block)
+            for _ in range(size // len(BLOCK)):
+                file.write(BLOCK)
     origin = Gateway("origin", "origin", "origin.conf", on_path("nginx"), ("-c", "{config}", "-p", "{folder}"), ("-v",))
     running = folder / "origin" / "run"
     return start(origin, 0, cores, running)

@@ -1,6 +1,7 @@
 """What the clients of the benchmark send, as browsers do, and how one answer is read to check it."""
 
 import socket
+import zlib
 from dataclasses import dataclass
 
 HEADERS = {
@@ -20,16 +21,28 @@ HEADERS = {
 }
 """13 header lines of about 600 bytes."""
 
+BLOCK = bytes(range(256)) * 256
+"""64 KiB of which the large bodies are made."""
+
 TARGET = "/shop/item/4711-1?ref=a1b2c3d4e5f6&page=17"
+
+
+def block_crc(size: int) -> int:
+    """CRC-32 of a large body of so many bytes."""
+    crc = 0
+    for _ in range(size // len(BLOCK)):
+        crc = zlib.crc32(BLOCK, crc)
+    return crc
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One response: status, number of header lines, bytes of body."""
+    """One response: status, number of header lines, bytes of body and their CRC-32."""
 
     status: int
     headers: int
     body: int
+    crc: int
 
 
 def request(target: str) -> bytes:
@@ -61,10 +74,10 @@ def ask(port: int, target: str) -> Answer:
             data += received
         head, _, body = bytes(data).partition(b"\r\n\r\n")
         status, headers, length = read_head(head)
-        count = len(body)
+        count, crc = len(body), zlib.crc32(body)
         while count < length:
             received = sock.recv(1 << 20)
             if not received:
                 raise ValueError(f"closed after {count} of {length} bytes")
-            count += len(received)
-        return Answer(status, headers, count)
+            count, crc = count + len(received), zlib.crc32(received, crc)
+        return Answer(status, headers, count, crc)

@@ -80,8 +80,8 @@ class Program:
                 return
             except OSError:
                 time.sleep(0.02)
-        tail = self.output.read_text(errors="replace").strip().splitlines()[-3:]
-        raise RuntimeError("did not start: " + (" / ".join(tail) or "no message"))
+        last = self.output.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
+        raise RuntimeError(f"did not start: {last[0].strip()[:100]}")
 
     def stop(self) -> None:
         """End it politely, then whatever of it is left the hard way."""

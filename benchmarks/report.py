@@ -7,7 +7,7 @@ from pathlib import Path
 
 from results import Results, median
 
-BEGIN, END = "<!-- bench:begin (written by `make bench-docs`, do not edit) -->", "<!-- bench:end -->"
+BEGIN, END = "<!-- bench:begin (written by benchmarks/run.py --write, do not edit) -->", "<!-- bench:end -->"
 Table = list[list[str]]
 CPU_LOADS = ("small", "different", "1m", "100m", "refused", "rate")
 

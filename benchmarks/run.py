@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="about a minute instead of four")
     parser.add_argument("--only", type=names_of(LOADS), default=list(LOADS), help=f"loads: {','.join(LOADS)}")
     parser.add_argument("--gateways", type=names_of(GATEWAYS), default=list(GATEWAYS), help=f"gateways: {','.join(GATEWAYS)}")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median is taken (3)")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of which the median is taken (5, quick 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to a file")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
@@ -89,7 +89,7 @@ def run_load(load: Load, names: list[str], upstream: int, cores: Cores, size: Si
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         started = start_all(names, upstream, cores, folder, stack)
         for running in started.values():
-            if isinstance(running, Running) and not check(load, running):
+            if isinstance(running, Running) and not load.once and not check(load, running):
                 warm_up = load if load.measure is run_wrk else LOADS["small"]
                 run_wrk(warm_up, running, cores, dataclasses.replace(size, seconds=1))
         for number in range(1 if load.once else rounds):
@@ -103,6 +103,7 @@ def run_load(load: Load, names: list[str], upstream: int, cores: Cores, size: Si
 def run_all(options: argparse.Namespace, cores: Cores, results: Results) -> None:
     """Start the origin, then one load after the other."""
     size = QUICK if options.quick else NORMAL
+    rounds = options.rounds or (3 if options.quick else 5)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         origin = start_origin(cores.origin, folder, FILES)
@@ -111,7 +112,7 @@ def run_all(options: argparse.Namespace, cores: Cores, results: Results) -> None
         for name in options.only:
             load = LOADS[name]
             upstream = closed.getsockname()[1] if load.failing else origin.port
-            run_load(load, options.gateways, upstream, cores, size, options.rounds, results)
+            run_load(load, options.gateways, upstream, cores, size, rounds, results)
 
 
 def stop_at_signal(number: int, _frame: FrameType | None) -> None:
