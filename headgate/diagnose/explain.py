@@ -20,7 +20,7 @@ _RETRY_RULES: Final = {
     "never": "never tried again: the same request would fail the same way, or may have been carried out",
     "unsent": "may be tried again with any method: nothing of the request had been sent",
     "idempotent": "tried again only where repeating is harmless: an idempotent method and a body that was kept",
-    "reused-only": "may be tried again: the server closed a kept connection and sent nothing, so it most likely never saw it",
+    "reused-only": "tried again on a new connection where repeating is harmless: the server most likely never saw the request",
 }
 """What follows from a cause's retry class, for records without a verdict of their own."""
 _STEPS: Final = (

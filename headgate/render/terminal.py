@@ -26,8 +26,8 @@ READERS: Final = {
 RETRIES_IN_WORDS: Final = {
     "never": "never",
     "unsent": "yes, nothing was sent",
-    "idempotent": "only idempotent methods",
-    "reused-only": "yes, unless the request may have been carried out",
+    "idempotent": "idempotent methods only",
+    "reused-only": "idempotent methods, on a new connection",
 }
 _REASONS_SHOWN: Final = 2
 _PIPE_WIDTH: Final = 130
