@@ -36,8 +36,8 @@ class Dial:
     """
 
     __slots__ = (
-        "_factory", "_fail_with", "_on_connected", "_on_failed", "_over", "_race", "_task", "_timer", "addresses", "attempt",
-        "target",
+        "_factory", "_fail_with", "_on_connected", "_on_failed", "_over", "_race", "_sock", "_task", "_timer", "addresses",
+        "attempt", "target",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +58,7 @@ class Dial:
         self._over = False
         self._fail_with: Facts | None = None
         self._race: Race | None = None
+        self._sock: socket.socket | None = None  # connected, and not yet in the hands of the loop
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -83,6 +84,8 @@ class Dial:
             self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+        if self._sock is not None:
+            self._sock.close()  # the task that was to take it will never begin
 
     # Resolving.
 
@@ -167,6 +170,7 @@ class Dial:
         attempt = self.attempt
         attempt.t_connected = monotonic()
         attempt.address = address
+        self._sock = sock
         loop = self.target.loop
         if self.target.context is None:
             self._task = loop.create_task(self._establish(sock))
@@ -176,6 +180,7 @@ class Dial:
             self._task = loop.create_task(self._secure(sock))
 
     async def _establish(self, sock: socket.socket) -> None:
+        self._sock = None
         loop = self.target.loop
         create = loop.create_unix_connection if self.target.path else loop.create_connection
         try:
@@ -189,6 +194,7 @@ class Dial:
         self._finish(transport, protocol)
 
     async def _secure(self, sock: socket.socket) -> None:
+        self._sock = None
         target = self.target
         try:
             transport, protocol = await target.loop.create_connection(

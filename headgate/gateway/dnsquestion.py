@@ -17,7 +17,7 @@ import dns.rdatatype
 
 from ..model import signals as s
 from ..model.facts import Facts
-from .errnos import errno_text
+from .errnos import OURS, TCP, errno_text
 from .resolvconf import Server
 
 PAYLOAD: Final = 1232
@@ -29,7 +29,7 @@ REPEAT_AFTER: Final = 1.0
 GRACE: Final = 0.25
 """How long the right answer may follow wrong ones when there is nobody left to ask, seconds."""
 _ADDRESSES_MAX: Final = 32
-_RANK: Final = (s.SERVFAIL, s.DNS_REFUSED, s.DNS_INVALID, s.DEADLINE, s.NODATA, s.NXDOMAIN)
+_RANK: Final = (s.NO_FILES, s.NO_MEMORY, s.SERVFAIL, s.DNS_REFUSED, s.DNS_INVALID, s.DEADLINE, s.NODATA, s.NXDOMAIN)
 """Of several failures the one to report, most telling first: one that hides an answer before one that denies it exists."""
 _CODES: Final = {dns.rcode.SERVFAIL: s.SERVFAIL, dns.rcode.REFUSED: s.DNS_REFUSED, dns.rcode.NXDOMAIN: s.NXDOMAIN}
 _NO_EDNS: Final = (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)
@@ -128,13 +128,13 @@ class Question:
         try:
             sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         except OSError as exc:
-            return self._failed(server, s.DEADLINE, _os_text(exc))
+            return self._failed(server, _own_want(exc), _os_text(exc))
         try:
             sock.connect(server)
             sock.send(query.to_wire())
         except OSError as exc:
             sock.close()
-            return self._failed(server, s.DEADLINE, _os_text(exc))
+            return self._failed(server, _own_want(exc), _os_text(exc))
         self._open[sock] = (server, query)
         self._loop.add_reader(sock, self._readable, sock)
         return True
@@ -222,7 +222,8 @@ class Question:
                 size = int.from_bytes(await self._exactly(sock, 2), "big")
                 packet = await self._exactly(sock, size)
         except (OSError, EOFError) as exc:
-            self._failed(server, s.DEADLINE, f"by TCP: {_os_text(exc)}")
+            signal = _own_want(exc) if isinstance(exc, OSError) else s.DEADLINE
+            self._failed(server, signal, f"by TCP: {_os_text(exc)}")
         else:
             answer = self._decode(query, packet)
             self._drop_current()
@@ -297,6 +298,12 @@ def server_text(server: Server) -> str:
     if port == 53:
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _own_want(exc: OSError) -> str:
+    """Return the signal of a question that could not be sent: our own lack of descriptors or memory, or nobody to hear it."""
+    signal = TCP.get(exc.errno or 0, "")
+    return signal if signal in OURS else s.DEADLINE
 
 
 def _os_text(exc: Exception) -> str:

@@ -155,6 +155,8 @@ class Resolver:
                 await self._ask_dns(entry, ready)
         except Unresolved as failure:
             self._fail(entry, failure)
+        except Exception as exc:  # whatever an odd answer may have broken, the waiting requests must hear of it
+            self._fail(entry, Unresolved(s.UNEXPECTED, {"name": entry.name, "error": f"{type(exc).__name__}: {exc}"[:300]}))
         finally:
             entry.task = None
             if not ready.done():

@@ -13,7 +13,7 @@ _SIZE_MAX: Final = 4 * 1024 * 1024
 
 
 class WatchedFile(Generic[T]):
-    """The parsed content of a file that may change at any time. An unreadable file counts as empty."""
+    """The parsed content of a file that may change at any time. A missing file counts as empty."""
 
     def __init__(self, path: str, parse: Callable[[str], T]) -> None:
         self._path = path
@@ -38,9 +38,9 @@ class WatchedFile(Generic[T]):
                 return
             with open(self._path, encoding="utf-8", errors="replace") as file:
                 text = file.read(_SIZE_MAX)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             stamp, text = None, ""
-            if self._stamp is None:
-                return
+        except OSError:  # out of descriptors, say: what was read before still holds
+            return
         self._stamp = stamp
         self._value = self._parse(text)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -436,6 +437,20 @@ def test_a_dns_server_that_cannot_be_sent_to() -> None:
         failed = await failure(resolver_for("255.255.255.255:53", timeout=1), "app.example")
         assert failed.signal == "deadline"
         assert "EACCES" in failed.facts["error"]
+
+    run(main)
+
+
+def test_out_of_descriptors() -> None:
+    async def main() -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            failed = await failure(resolver_for("127.0.0.1:53"), "app.example")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert failed.signal == "no-files"
+        assert "EMFILE" in failed.facts["error"]
 
     run(main)
 
