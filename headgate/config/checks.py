@@ -28,7 +28,9 @@ def warnings(config: Config, source: Source) -> list[Finding]:
     return sorted(findings, key=lambda finding: finding.line)
 
 
-def _check(id: str, level: Level = "warning") -> Callable[[Callable[[Config], Iterator[Remark]]], Callable[[Config], Iterator[Remark]]]:
+def _check(
+    id: str, level: Level = "warning"
+) -> Callable[[Callable[[Config], Iterator[Remark]]], Callable[[Config], Iterator[Remark]]]:
     """Enter a function into the table of checks."""
 
     def enter(run: Callable[[Config], Iterator[Remark]]) -> Callable[[Config], Iterator[Remark]]:
@@ -83,7 +85,9 @@ def silence_outlasts_total(config: Config) -> Iterator[Remark]:
                     f'{key} ("{show_duration(value)}") is never reached, as total ends after "{show_duration(times.total)}": '
                     f"transfers that are slow but alive are cut"
                 )
-                yield Remark((*place, "timeouts", key), message, f'write total = "{show_duration(value * 2)}" or more, or lower {key}')
+                yield Remark(
+                    (*place, "timeouts", key), message, f'write total = "{show_duration(value * 2)}" or more, or lower {key}'
+                )
 
 
 @_check("keep-alive-outlasts-server", "note")
@@ -97,7 +101,9 @@ def keep_alive_outlasts_server(config: Config) -> Iterator[Remark]:
                 f"Apache 5s): a request on one that the server just closed fails as 502 closed-on-reuse. The pool learns a server's "
                 f"limit from Keep-Alive and from the closes it sees, so this concerns the first ones"
             )
-            yield Remark((*place, "keep_alive", "idle"), message, 'write idle = "4s" for such a server, or raise its own keep-alive')
+            yield Remark(
+                (*place, "keep_alive", "idle"), message, 'write idle = "4s" for such a server, or raise its own keep-alive'
+            )
 
 
 @_check("idle-below-front-proxy")
@@ -134,9 +140,7 @@ def single_server(config: Config) -> Iterator[Remark]:
     for place, upstream in _upstreams(config):
         up = [server for server in upstream.servers if not server.down]
         if len(up) == 1 and _is_used(config, place[-1]):
-            message = (
-                f"{up[0].url} is the only server, with nothing to fail over to: while it restarts, every request gets 502 connection-refused"
-            )
+            message = f"{up[0].url} is the only server, with nothing to fail over to: while it restarts, every request gets 502 connection-refused"
             yield Remark((*place, "servers"), message, f'add a second one: servers = ["{up[0].url}", "..."]')
 
 
@@ -157,11 +161,15 @@ def scheme_against_port(config: Config) -> Iterator[Remark]:
     """http on the port of https, or the other way round."""
     for place, upstream in _upstreams(config):
         for number, server in enumerate(upstream.servers):
-            other = {("http", 443): "https", ("http", 8443): "https", ("https", 80): "http"}.get((server.endpoint.scheme, server.endpoint.port))
+            other = {("http", 443): "https", ("http", 8443): "https", ("https", 80): "http"}.get(
+                (server.endpoint.scheme, server.endpoint.port)
+            )
             if other:
                 cause = "not-http-tls or an answer of 400" if other == "https" else "tls-plaintext-server"
                 message = f"{server.url} speaks {server.endpoint.scheme} to a port where {other} is usual: 502 {cause}"
-                yield Remark((*place, "servers", number), message, f'did you mean "{other}{server.url[server.url.index(":") :]}"?')
+                yield Remark(
+                    (*place, "servers", number), message, f'did you mean "{other}{server.url[server.url.index(":") :]}"?'
+                )
 
 
 @_check("unused-upstream")
@@ -194,7 +202,11 @@ def verify_off(config: Config) -> Iterator[Remark]:
     for place, upstream in _upstreams(config):
         if not upstream.tls.verify and _https(upstream):
             message = "whoever answers at the server's address is believed to be the server"
-            yield Remark((*place, "tls", "verify"), message, 'write ca = "FILE.pem" with the authority of the server\'s certificate instead')
+            yield Remark(
+                (*place, "tls", "verify"),
+                message,
+                'write ca = "FILE.pem" with the authority of the server\'s certificate instead',
+            )
 
 
 @_check("tls-without-https")
@@ -213,7 +225,9 @@ def tls_address_without_name(config: Config) -> Iterator[Remark]:
         if upstream.tls.verify and upstream.tls.name is None:
             for number, server in enumerate(upstream.servers):
                 if server.endpoint.scheme == "https" and _is_address(server.endpoint.host):
-                    message = f"the certificate of {server.url} must name that address, or it fails as 502 certificate-name-mismatch"
+                    message = (
+                        f"the certificate of {server.url} must name that address, or it fails as 502 certificate-name-mismatch"
+                    )
                     hint = f'write the name that it shows: [upstream.{place[-1]}.tls] name = "example.org"'
                     yield Remark((*place, "servers", number), message, hint)
 

@@ -96,7 +96,7 @@ def parse_listen(text: str) -> Address:
 
 def split_host(text: str) -> tuple[str, int | None]:
     """Return host (lower case, no brackets) and port (None when absent) of "host:port". Raises Bad."""
-    found = re.fullmatch(r"\[([^\[\]]*)\](?::(.*))?|([^:\[\]]*)(?::(.*))?", text, re.DOTALL)
+    found = re.fullmatch(r"\[([^\[\]]*)\](?::([^:]*))?|([^:\[\]]*)(?::([^:]*))?", text)
     if found is None:
         raise Bad(f'"{text}" is not host and port', "host:port", _bracket_hint(text))
     port = found[2] if found[1] is not None else found[4]
@@ -136,7 +136,8 @@ def host_name(text: str) -> str:
 
 def _punycode_hint(text: str) -> str:
     try:
-        return f'write "{text.encode("idna").decode()}"'
+        ascii_form = text.encode("idna")
+        return f'write "{ascii_form.decode()}"' if ascii_form.decode("idna") == text.lower() else ""
     except UnicodeError:
         return ""
 

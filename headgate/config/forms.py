@@ -65,7 +65,9 @@ def resolver(value: str) -> str:
     bare = value.startswith("[") or value.count(":") < 2
     host, port = split_host(value if bare else f"[{value}]")
     if port == 0 or not (":" in host or host.replace(".", "").isdigit()):
-        raise Bad(f'"{value}" is not the address of a DNS server', expected, "names cannot be resolved before there is a resolver")
+        raise Bad(
+            f'"{value}" is not the address of a DNS server', expected, "names cannot be resolved before there is a resolver"
+        )
     return value
 
 
@@ -110,6 +112,13 @@ def path(value: str) -> str:
         hint = f'requests are compared without dots and repeated slashes: write "{normal}"'
         raise Bad(f'"{value}" fits no request', expected, hint)
     return normal
+
+
+def path_exact(value: str) -> str:
+    """Return a whole path, decoded, as requests are compared with it."""
+    if not value:
+        raise Bad("the path is empty, which fits no request", 'a path that begins with "/"')
+    return path(value)
 
 
 def path_regex(value: str) -> str:

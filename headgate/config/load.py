@@ -20,6 +20,11 @@ _LARGEST: Final = 4 << 20
 _STAND_INS: Final = {"url": "http://stand-in.invalid", "servers": ("http://stand-in.invalid",)}
 """What takes the place of required values that are wrong or missing, so that the rest can still be checked."""
 _ROUNDS: Final = 4
+_TOML_WORDS: Final = (
+    (r"^Cannot declare (.*) twice$", r"[\1] stands here for the second time"),
+    (r"^Cannot overwrite a value$", "this key stands here for the second time"),
+    (r"^Cannot (?:mutate|extend) immutable namespace (.*)$", r"\1 is complete where it is set first, and cannot be added to"),
+)
 _OPTIONS: Final = {"gateway": "--listen", "upstream": "--to"}
 """What `from_servers` is called with, by the table it goes into."""
 
@@ -85,7 +90,7 @@ def _text(file: str) -> str:
 def _syntax(file: str, text: str, message: str) -> Finding:
     """Return the finding for a text that is not TOML."""
     place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
-    said = message[: place.start()] if place else message
+    said = _reworded(message[: place.start()] if place else message)
     line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
     column = f", column {place[2]}" if place and place[2] else ""
     written = text.split("\n")[line - 1].strip()
@@ -95,7 +100,15 @@ def _syntax(file: str, text: str, message: str) -> Finding:
         hint = f'text stands in quotes: {key} = "{value}"'
     elif re.match(r"[\w.-]+\s*:", written):
         hint = "keys and values are joined by an equals sign"
-    return Finding("error", file, line, "", f"not valid TOML{column}: {said[:1].lower()}{said[1:]}", hint=hint)
+    return Finding("error", file, line, "", f"not valid TOML{column}: {said}", hint=hint)
+
+
+def _reworded(message: str) -> str:
+    """Return what tomllib says, with keys as they are written in a file."""
+    message = re.sub(r"\('(.*?)',?\)", lambda names: names[1].replace("', '", "."), message)
+    for pattern, words in _TOML_WORDS:
+        message = re.sub(pattern, words, message)
+    return message[:1].lower() + message[1:]
 
 
 def _validate(data: dict[str, Any], source: Source, folder: str) -> Loaded:
@@ -136,8 +149,11 @@ def _repair(data: dict[str, Any], path: Path, missing: bool) -> None:
         steps.append((holder, part))
         try:
             holder = holder[part]
-        except (KeyError, IndexError, TypeError):
-            break
+        except (KeyError, IndexError):
+            if len(steps) < len(path):
+                return  # it went with a table or list that another error had taken out
+        except TypeError:
+            break  # a text in place of a table: its holder counts
     while len(steps) > 1 and not (isinstance(steps[-1][0], dict) and (steps[-1][1] in _STAND_INS or not missing)):
         missing = missing and not isinstance(steps[-1][0], dict)
         steps.pop()

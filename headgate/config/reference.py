@@ -21,7 +21,7 @@ MARK = "<!-- From here on made by: python -m headgate.config.reference docs/conf
 
 def reference() -> str:
     """Return a section for each table of the schema, in Markdown."""
-    return "\n".join(_section(heading, table) for heading, table in tables() if heading != "[upstream.NAME.servers]")
+    return "\n".join(_section(heading, table) for heading, table in tables())
 
 
 def updated(page: str) -> str:
@@ -33,7 +33,9 @@ def updated(page: str) -> str:
 
 def _section(heading: str, table: type[Table]) -> str:
     keys = {name: about for name, about in table.model_fields.items() if _is_key(about)}
-    rows = [f"| `{name}` | {_type(about)} | {_default(about)} | {_cell(about.description or '')} |" for name, about in keys.items()]
+    rows = [
+        f"| `{name}` | {_type(about)} | {_default(about)} | {_cell(about.description or '')} |" for name, about in keys.items()
+    ]
     lines = [f"### `{heading}`", "", str(table.__doc__), ""]
     return "\n".join([*lines, "| Key | Type | Default | Meaning |", "|---|---|---|---|", *rows, ""])
 

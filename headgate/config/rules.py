@@ -69,14 +69,22 @@ def _routes_lead_somewhere(config: Config, names: Sequence[str]) -> Iterator[Rem
         elif route.upstream not in names:
             known = f"one of {', '.join(names)}" if names else f"a table [upstream.{route.upstream}]"
             close = did_you_mean(get_close_matches(route.upstream, names, 1))
-            yield Remark(("route", number, "upstream"), f'no upstream is called "{route.upstream}"', close, "" if close else known)
+            yield Remark(
+                ("route", number, "upstream"), f'no upstream is called "{route.upstream}"', close, "" if close else known
+            )
 
 
 def _one_path(config: Config) -> Iterator[Remark]:
     for number, route in enumerate(config.route):
-        given = [key for key, value in (("path", route.path), ("path_exact", route.path_exact), ("path_regex", route.path_regex)) if value]
+        given = [
+            key
+            for key, value in (("path", route.path), ("path_exact", route.path_exact), ("path_regex", route.path_regex))
+            if value
+        ]
         if len(given) > 1:
-            yield Remark(("route", number), f"{' and '.join(given)} in one route", "write one route for each", "at most one of them")
+            yield Remark(
+                ("route", number), f"{' and '.join(given)} in one route", "write one route for each", "at most one of them"
+            )
 
 
 def _equal_routes(config: Config, whole: Sequence[int]) -> Iterator[Remark]:
@@ -117,7 +125,9 @@ def _leads_to(endpoint: Endpoint, address: Address) -> bool:
         return endpoint.path == address.path
     if endpoint.port != address.port:
         return False
-    return endpoint.host == address.host or (_is_local(endpoint.host) and (_is_everywhere(address.host) or _is_local(address.host)))
+    return endpoint.host == address.host or (
+        _is_local(endpoint.host) and (_is_everywhere(address.host) or _is_local(address.host))
+    )
 
 
 def _is_local(host: str) -> bool:

@@ -23,7 +23,12 @@ Seconds = Annotated[
     BeforeValidator(parse_duration),
     Field(gt=0, le=_A_WEEK),
     InJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"type": "number", "exclusiveMinimum": 0, "maximum": _A_WEEK}]}
+        {
+            "anyOf": [
+                {"type": "string", "pattern": DURATION_PATTERN},
+                {"type": "number", "exclusiveMinimum": 0, "maximum": _A_WEEK},
+            ]
+        }
     ),
 ]
 """A duration: "250ms", "5s", "2m", "1h", or a number of seconds."""
@@ -47,6 +52,7 @@ Resolver = Annotated[str, AfterValidator(forms.resolver)]
 ServerUrl = Annotated[str, AfterValidator(forms.server_url)]
 HostPattern = Annotated[str, AfterValidator(forms.host_pattern)]
 PathText = Annotated[str, AfterValidator(forms.path)]
+ExactPath = Annotated[str, AfterValidator(forms.path_exact)]
 PathRegex = Annotated[str, AfterValidator(forms.path_regex)]
 Method = Annotated[str, AfterValidator(forms.method)]
 FieldName = Annotated[str, AfterValidator(forms.field_name)]
@@ -287,7 +293,7 @@ class Route(Table):
     """"example.org", "*.example.org" (any depth below), or empty for every host."""
     path: PathText = ""
     """Prefix of the path, by whole segments: "/api" fits /api and /api/x, not /apix."""
-    path_exact: PathText | None = None
+    path_exact: ExactPath | None = None
     """The whole path."""
     path_regex: PathRegex | None = None
     """A regular expression that must fit the whole path."""

@@ -24,7 +24,11 @@ _TYPES = {
     "dict_type": "a table",
 }
 """What pydantic's type errors expect."""
-_BOUNDS = {"greater_than": ("gt", "more than {}"), "greater_than_equal": ("ge", "at least {}"), "less_than_equal": ("le", "at most {}")}
+_BOUNDS = {
+    "greater_than": ("gt", "more than {}"),
+    "greater_than_equal": ("ge", "at least {}"),
+    "less_than_equal": ("le", "at most {}"),
+}
 
 
 def remarks(errors: Iterable[ErrorDetails]) -> list[Remark]:

@@ -45,9 +45,17 @@ def test_a_prefix_fits_whole_segments(prefix, fits, does_not):
 @pytest.mark.parametrize(
     ("pattern", "fits", "does_not"),
     [
-        ("example.org", ["example.org", "example.org:8080", "example.org.", "example.org.:80"], ["www.example.org", "example.or", ""]),
+        (
+            "example.org",
+            ["example.org", "example.org:8080", "example.org.", "example.org.:80"],
+            ["www.example.org", "example.or", ""],
+        ),
         ("example.org:8080", ["example.org:8080"], ["example.org", "example.org:80"]),
-        ("*.example.org", ["a.example.org", "a.b.example.org:1"], ["example.org", "aexample.org", ".example.org", "a.example.org.x"]),
+        (
+            "*.example.org",
+            ["a.example.org", "a.b.example.org:1"],
+            ["example.org", "aexample.org", ".example.org", "a.example.org.x"],
+        ),
         ("*.example.org:81", ["a.example.org:81"], ["a.example.org", "a.example.org:82"]),
         ("[::1]", ["[::1]", "[::1]:80"], ["::1", "[::2]"]),
         ("[::1]:80", ["[::1]:80"], ["[::1]"]),
@@ -107,7 +115,11 @@ def test_the_most_specific_comes_first_whatever_the_order_in_the_file(number):
 
 
 def test_distinct_regexes_stand_in_file_order_and_the_same_one_by_its_headers():
-    tables = [{"path_regex": "/a.*"}, {"path_regex": "/.*", "headers": {"x-beta": "yes"}}, {"path_regex": "/a.*", "methods": ["GET"]}]
+    tables = [
+        {"path_regex": "/a.*"},
+        {"path_regex": "/.*", "headers": {"x-beta": "yes"}},
+        {"path_regex": "/a.*", "methods": ["GET"]},
+    ]
     assert matched(tables, path="/abc") == 2
     assert matched(tables, path="/abc", method="PUT") == 0
     assert matched(tables, path="/b") == 1
@@ -146,7 +158,9 @@ def test_no_routes_at_all():
 
 
 def test_what_the_gateway_reads_from_a_route():
-    (table,) = routes({"name": "", "host": "a.org", "path": "/x", "allow": ["10.0.0.0/8"], "deny": ["10.1.0.0/16"], "maintenance": True})
+    (table,) = routes(
+        {"name": "", "host": "a.org", "path": "/x", "allow": ["10.0.0.0/8"], "deny": ["10.1.0.0/16"], "maintenance": True}
+    )
     route = Router([table]).match(b"a.org", b"/x", b"GET", b"")
     assert isinstance(route, Route)
     assert (route.name, route.upstream, route.maintenance) == ("a.org/x", "u", True)
@@ -195,7 +209,11 @@ def reference(tables, host, path, method, fields):
     scores, allowed = [], set()
     for number, route in enumerate(tables):
         by_host, by_path = host_score(route.host, host), path_score(route, path, regexes)
-        if by_host is None or by_path is None or any(fields.get(n) != v and (v != "*" or n not in fields) for n, v in route.headers.items()):
+        if (
+            by_host is None
+            or by_path is None
+            or any(fields.get(n) != v and (v != "*" or n not in fields) for n, v in route.headers.items())
+        ):
             continue
         if route.methods and method not in route.methods:
             allowed |= set(route.methods)
@@ -229,12 +247,17 @@ def tables(draw):
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(tables(), max_size=8), st.lists(st.tuples(hosts, ports, paths, st.sampled_from(["GET", "PUT", "TRACE"]), header_values), max_size=6))
+@given(
+    st.lists(tables(), max_size=8),
+    st.lists(st.tuples(hosts, ports, paths, st.sampled_from(["GET", "PUT", "TRACE"]), header_values), max_size=6),
+)
 def test_it_equals_the_reference(given_tables, requests):
     configured = routes(*given_tables)
     router = Router(configured)
     for host, port, path, method, fields in requests:
-        head = "".join(["GET / HTTP/1.1\r\n", *(f"{name.title()}: {value}\r\n" for name, value in fields.items()), "\r\n"]).encode()
+        head = "".join(
+            ["GET / HTTP/1.1\r\n", *(f"{name.title()}: {value}\r\n" for name, value in fields.items()), "\r\n"]
+        ).encode()
         found = router.match((host + port).encode(), path.encode(), method.encode(), head)
         expected = reference(configured, host + port, path, method, fields)
         if isinstance(found, Miss):
