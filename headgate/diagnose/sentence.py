@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from ..config.schema import ClientTimeouts, Limits, Timeouts
+from ..config.schema import ClientTimeouts, Gateway, Limits, Timeouts, Upstream
 from ..model.cause import Cause
 from ..model.exchange import Attempt, Exchange
 from ..model.phases import PHASES
@@ -171,17 +171,21 @@ def _of_attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def setting(limit: str, upstream: str, cause: Cause | None) -> str:
-    """Return a limit by its whole key in the configuration: "head" → "upstream.app.timeouts.head"."""
-    short = limit.removeprefix("response_") if limit.startswith("response_trailer") else limit
-    if "." in limit or "[" in limit:
+    """Return a limit by its whole key in the configuration: "head" or "timeouts.head" → "upstream.app.timeouts.head"."""
+    if limit.startswith(("gateway.", "upstream.")):
         return limit
-    if short in Limits.model_fields:
-        return f"gateway.limits.{short}"
-    if cause is not None and cause.fault == "client" and short in ClientTimeouts.model_fields:
-        return f"gateway.timeouts.{short}"
-    if upstream and short in Timeouts.model_fields:
-        return f"upstream.{upstream}.timeouts.{short}"
-    return limit
+    table, _, key = limit.rpartition(".")
+    if key.startswith("response_trailer"):
+        key = key.removeprefix("response_")
+    if table in ("", "limits") and key in Limits.model_fields:
+        return f"gateway.limits.{key}"
+    if table == "" and cause is not None and cause.fault == "client" and key in ClientTimeouts.model_fields:
+        return f"gateway.timeouts.{key}"
+    if table in ("", "timeouts") and key in Timeouts.model_fields:
+        return f"upstream.{upstream or 'NAME'}.timeouts.{key}"
+    if table == "" and key in Upstream.model_fields:
+        return f"upstream.{upstream or 'NAME'}.{key}"
+    return f"gateway.{limit}" if table in Gateway.model_fields else limit
 
 
 def errno_text(number: int) -> str:

@@ -10,6 +10,7 @@ from headgate.diagnose.catalogue import catalogue
 from headgate.diagnose.classify import classify
 from headgate.diagnose.explain import Step, bullets, escape, explain, explain_attempt, redact_target
 from headgate.diagnose.redact import clean
+from headgate.diagnose.sentence import setting
 from headgate.model import phases, signals
 from headgate.model.cause import Cause
 from headgate.model.exchange import Attempt, Exchange
@@ -108,6 +109,27 @@ GOLDEN = [
 @pytest.mark.parametrize(("phase", "signal", "facts", "sentence"), GOLDEN)
 def test_golden_sentences(phase: int, signal: str, facts: dict[str, object], sentence: str) -> None:
     assert explain(failed(phase, signal, **facts)).sentence == sentence
+
+
+SETTINGS = [
+    ("head", "response-timeout", "upstream.app.timeouts.head"),
+    ("head", "client-head-timeout", "gateway.timeouts.head"),
+    ("timeouts.connect", "connection-timeout", "upstream.app.timeouts.connect"),
+    ("max_requests", "server-limit-reached", "upstream.app.max_requests"),
+    ("deny_addresses", "address-denied", "upstream.app.deny_addresses"),
+    ("limits.connections", "gateway-overloaded", "gateway.limits.connections"),
+    ("request_body_bytes", "request-body-too-large", "gateway.limits.request_body_bytes"),
+    ("response_trailer_line_bytes", "trailer-line-too-large", "gateway.limits.trailer_line_bytes"),
+    ("trailer_bytes", "trailer-section-too-large", "gateway.limits.trailer_bytes"),
+    ("dns.timeout", "dns-timeout", "gateway.dns.timeout"),
+    ("gateway.timeouts.body", "client-body-timeout", "gateway.timeouts.body"),
+    ("files", "gateway-error", "files"),
+]
+
+
+@pytest.mark.parametrize(("limit", "code", "key"), SETTINGS)
+def test_a_limit_is_named_by_its_whole_key(limit: str, code: str, key: str) -> None:
+    assert setting(limit, "app", catalogue()[code]) == key
 
 
 def test_a_unix_socket_is_named_by_its_path() -> None:
