@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Coroutine
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,13 +13,18 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
+from ..lab.conversation import conversation
 from ..lab.gateways import KINDS, suits
-from ..lab.laboratory import LabError, start_lab
+from ..lab.laboratory import Lab, LabError, start_lab
 from ..lab.layout import DEFAULT_BASE, Layout, default_folder
+from ..lab.network import enter, furnish, inside
+from ..lab.processes import binary, version
+from ..lab.report import markdown, terminal_lines
 from ..lab.scenario import BadScenario, Scenario, load_scenarios
-from ..lab.score import Target, score
+from ..lab.score import Result, Target, score
+from ..lab.session import score_kind
 from ..lab.settings import Setting
-from ..lab.tables import list_table, score_table
+from ..lab.tables import compare_table, list_table, score_table
 from .main import Problem
 
 T = TypeVar("T")
@@ -112,15 +118,16 @@ def config(options: Options, kind: str, port: int) -> None:
 @command.command("score")
 @click.option("--gateway", required=True, metavar="URL", help="The gateway, as http://host:port.")
 @click.option("--access-log", type=click.Path(path_type=Path), help="Its access log, where Headgate's causes are read.")
+@click.option("--kind", type=click.Choice(list(KINDS)), default="", help="What it is; Headgate's own settings are played then.")
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only these scenarios.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_obj
-def score_(options: Options, gateway: str, access_log: Path | None, names: tuple[str, ...], as_json: bool) -> None:
+def score_(options: Options, gateway: str, access_log: Path | None, kind: str, names: tuple[str, ...], as_json: bool) -> None:
     """Play all scenarios through a gateway. Needs a running lab. Exit code 1 where an answer is not right."""
     parts = urlsplit(gateway)
     if parts.scheme != "http" or not parts.hostname:
         raise Problem(f"--gateway {gateway}: expected http://host:port")
-    target = Target(parts.hostname, parts.port or 80, access_log=access_log)
+    target = Target(parts.hostname, parts.port or 80, kind, access_log=access_log)
     results = _run(score(options.layout, target, _chosen(options, names)))
     if as_json:
         click.echo(json.dumps([result.summary() for result in results], indent=1))
@@ -128,3 +135,60 @@ def score_(options: Options, gateway: str, access_log: Path | None, names: tuple
         Console().print(*score_table(results), sep="\n")
     if any(result.verdict not in ("right", "skipped") or result.cause_right is False for result in results):
         raise SystemExit(1)
+
+
+@contextlib.asynccontextmanager
+async def _own_lab(options: Options) -> AsyncIterator[tuple[Lab, Path]]:
+    """Run a lab of our own at any free ports, with a folder that vanishes afterwards."""
+    if inside():
+        furnish()
+    with tempfile.TemporaryDirectory(prefix="headgate-lab-") as folder:
+        lab = await start_lab(options.scenarios, Path(folder), base=0)
+        try:
+            yield lab, Path(folder)
+        finally:
+            await lab.stop()
+
+
+@command.command("play")
+@click.argument("name")
+@click.option("--with", "kind", type=click.Choice(list(KINDS)), default="headgate", show_default=True, help="Kind of gateway.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def play_(options: Options, name: str, kind: str, as_json: bool) -> None:
+    """Play one scenario through a gateway started for it, and show the conversation."""
+    _chosen(options, (name,))
+    if options.scenarios[name].needs == "netns":
+        enter()
+
+    async def work() -> Result:
+        async with _own_lab(options) as (lab, folder):
+            result = (await score_kind(lab.layout, kind, [name], folder / kind))[0]
+            if not as_json:
+                click.echo(conversation(lab, result))
+            return result
+
+    result = _run(work())
+    if as_json:
+        click.echo(json.dumps(result.summary(), indent=1))
+    if result.verdict not in ("right", "skipped") or result.cause_right is False:
+        raise SystemExit(1)
+
+
+@command.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the page (Markdown) to this file.")
+@click.option("--with", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Only these kinds [default: all installed].")
+@click.pass_obj
+def compare(options: Options, out: Path | None, kinds: tuple[str, ...]) -> None:
+    """Play all scenarios through every gateway that is installed, side by side."""
+    enter()
+    installed = [kind for kind in kinds or KINDS if binary(kind)]
+
+    async def work() -> dict[str, list[Result]]:
+        async with _own_lab(options) as (lab, folder):
+            return {kind: await score_kind(lab.layout, kind, options.scenarios, folder / kind) for kind in installed}
+
+    scores = _run(work())
+    Console().print(compare_table(scores), *terminal_lines(scores), sep="\n")
+    if out is not None:
+        out.write_text(markdown(scores, {kind: version(kind) for kind in scores}), encoding="utf-8")

@@ -22,6 +22,7 @@ class Channel:
         sock.setblocking(False)
         self.sock = sock
         self.buffer = bytearray()  # received and not consumed
+        self.number = 0  # which connection of its scenario it is, from 1
         self.head = b""  # the last request head
         self._loop = asyncio.get_running_loop()
         self._tls: ssl.SSLObject | None = None

@@ -153,9 +153,9 @@ class Client:
                 sighting.ended, sighting.note = "cut" if reader.status else "nothing", str(error)
 
     async def is_closed(self) -> bool:
-        """Return whether the gateway closes the last connection within 300 ms."""
+        """Return whether the gateway closes the last connection within 1.5 s (some wait a second for the client to close)."""
         try:
-            async with asyncio.timeout(0.3):
+            async with asyncio.timeout(1.5):
                 while True:
                     await self._channels[-1].fill()
         except Gone:

@@ -96,10 +96,11 @@ class DnsServer:
     async def _tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(5):
-                size = int.from_bytes(await reader.readexactly(2), "big")
-                if answer := respond(await reader.readexactly(size), self._names, over_tcp=True):
-                    writer.write(len(answer).to_bytes(2, "big") + answer)
-                    await writer.drain()
+                for _ in range(32):  # queries may share a connection (RFC 7766 section 6.2.1)
+                    size = int.from_bytes(await reader.readexactly(2), "big")
+                    if answer := respond(await reader.readexactly(size), self._names, over_tcp=True):
+                        writer.write(len(answer).to_bytes(2, "big") + answer)
+                        await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass
         finally:

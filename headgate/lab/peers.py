@@ -70,6 +70,7 @@ defaults
   mode http
   log global
   option httplog
+  option redispatch
   timeout connect {CONNECT}ms
   timeout server {IDLE}ms
   timeout client 1s
@@ -159,6 +160,7 @@ def _cluster(setting: Setting, scenario: Scenario) -> dict[str, Any]:
         "load_assignment": {"cluster_name": scenario.name, "endpoints": [{"lb_endpoints": endpoints}]},
     }
     if scenario.dns:
+        cluster["wait_for_warm_on_init"] = False  # a silent DNS server must not hold up the start
         cluster["typed_dns_resolver_config"] = {"name": "cares", "typed_config": {
             "@type": _TYPE + "network.dns_resolver.cares.v3.CaresDnsResolverConfig",
             "resolvers": [_address(*setting.layout.dns)],

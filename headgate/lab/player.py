@@ -6,6 +6,7 @@ import contextlib
 import re
 import socket
 import ssl
+from time import monotonic
 
 from .certificates import Certificates
 from .channel import Channel, Gone
@@ -13,6 +14,9 @@ from .scenario import Scenario, Step
 
 MOST_CONNECTIONS = 256
 """At once, for one scenario; more are closed at the door."""
+LINES = 200
+"""Of a trace."""
+CRLF = b"\r\n"
 LONGEST = 30.0
 """Seconds that one connection may live."""
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
@@ -31,6 +35,8 @@ class Player:
         self.scenario = scenario
         self.connections = 0
         self.requests = 0
+        self.trace: list[str] = []  # what happened, a line each, up to LINES
+        self._begin = monotonic()
         self._certificates = certificates
         self._acceptors: list[asyncio.Task[None]] = []
         self._running: dict[asyncio.Task[None], Channel] = {}
@@ -47,6 +53,8 @@ class Player:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         self.connections = self.requests = 0
+        self.trace.clear()
+        self._begin = monotonic()
 
     async def stop(self) -> None:
         """End everything."""
@@ -75,6 +83,8 @@ class Player:
         scripts = self.scenario.upstream
         script = scripts[min(self.connections, len(scripts) - 1)]
         self.connections += 1
+        channel.number = self.connections
+        self._note(channel, "opened")
         task = asyncio.create_task(self._play(channel, script))
         self._running[task] = channel
         task.add_done_callback(self._running.pop)
@@ -83,10 +93,16 @@ class Player:
         try:
             async with asyncio.timeout(LONGEST):
                 await self._steps(channel, script)
-        except (Gone, _End, ssl.SSLError, TimeoutError):
+        except (Gone, ssl.SSLError) as error:
+            self._note(channel, f"ended by the gateway: {error}")
+        except (_End, TimeoutError):
             pass
         finally:
             channel.close()
+
+    def _note(self, channel: Channel, text: str) -> None:
+        if len(self.trace) < LINES:
+            self.trace.append(f"{(monotonic() - self._begin) * 1000:6.0f} ms  connection {channel.number}: {text}")
 
     async def _steps(self, channel: Channel, steps: tuple[Step, ...]) -> None:
         for step in steps:
@@ -94,6 +110,8 @@ class Player:
 
     async def _step(self, channel: Channel, step: Step) -> None:
         """Do one step. Raises Gone when the peer left, _End when the script closed."""
+        if step.verb not in ("read", "repeat"):
+            self._note(channel, describe(step))
         match step.verb:
             case "read":
                 await self._read(channel, step.read)
@@ -126,6 +144,7 @@ class Player:
         if what == "head":
             channel.head = await channel.take_until(b"\r\n\r\n")
             self.requests += 1
+            self._note(channel, f"read a request: {channel.head.split(CRLF)[0].decode('latin-1')}")
         elif what == "body":
             await _read_body(channel, channel.head)
         elif what == "all":
@@ -133,6 +152,15 @@ class Player:
                 await _discard(channel)
         else:
             await channel.take(int(what or 0))
+
+
+def describe(step: Step) -> str:
+    """Return what a step does, in a few words."""
+    value = getattr(step, step.verb)
+    if step.verb.startswith("write") or step.verb == "answer":
+        data = payload(step)
+        return f"wrote {len(data)} bytes: {data[:60].decode('latin-1').encode('unicode_escape').decode()}"
+    return step.verb if value is True else f"{step.verb} {value}" + " s" * (step.verb in ("wait", "stall"))
 
 
 def payload(step: Step) -> bytes:

@@ -172,7 +172,7 @@ class Expect(_Table):
     also: tuple[Status, ...] = ()
     """Other statuses that are as right."""
     tolerated: tuple[Status, ...] = ()
-    """Statuses that a standard allows too, though this one is safer: they differ, but nothing is broken."""
+    """Statuses that can be defended, though this one is safer: they differ, but nothing is broken. 0: no answer."""
     cause: str | tuple[str, ...] | None = None
     """Cause of the failed attempt; several: any of them is right."""
     cut: bool = False

@@ -13,7 +13,7 @@ from typing import Any
 
 from .client import Client, Sighting
 from .gateways import suits
-from .laboratory import order
+from .laboratory import LabError, order
 from .layout import Layout
 from .places import no_ports_left
 from .processes import starved
@@ -85,7 +85,8 @@ def obstacle(scenario: Scenario, target: Target) -> str:
 
 
 async def score(layout: Layout, target: Target, names: Iterable[str]) -> list[Result]:
-    """Play the named scenarios, return their results in the same order. Raises LabError when no lab runs."""
+    """Play the named scenarios, return their results in the same order. Raises LabError when no lab or no gateway runs."""
+    await _must_answer(target)
     scenarios = [layout.scenarios[name] for name in names]
     results: dict[str, Result] = {}
     gate = asyncio.Semaphore(AT_ONCE)
@@ -99,6 +100,16 @@ async def score(layout: Layout, target: Target, names: Iterable[str]) -> list[Re
     for scenario in disturbing:
         await one(scenario)
     return [results[scenario.name] for scenario in scenarios]
+
+
+async def _must_answer(target: Target) -> None:
+    """Raise LabError when nothing listens where the gateway should be."""
+    try:
+        async with asyncio.timeout(5):
+            _, writer = await asyncio.open_connection(target.host, target.port)
+            writer.close()
+    except (OSError, TimeoutError):
+        raise LabError(f"no gateway answers at {target.host}:{target.port}") from None
 
 
 async def play(layout: Layout, target: Target, scenario: Scenario) -> Result:
@@ -210,7 +221,7 @@ def _judge_one(seen: Sighting, status: int, cut: bool, expect: Expect, healthy: 
         return ("right", "") if fine else ("differs", f"answered {seen.status} where nothing can be answered")
     if seen.ended == "nothing":
         if 0 in expect.tolerated:
-            return "differs", "closed without an answer, which is allowed too"
+            return "differs", "closed without an answer, which can be defended"
         return "broken", "closed without an answer"
     right = {status, *expect.also}
     if cut:
@@ -220,7 +231,7 @@ def _judge_one(seen: Sighting, status: int, cut: bool, expect: Expect, healthy: 
     if seen.status in right:
         return "right", ""
     if seen.status in expect.tolerated:
-        return "differs", f"answered {seen.status}, which is allowed too"
+        return "differs", f"answered {seen.status}, which can be defended"
     if seen.status == 500 or (seen.status < 400 <= status) or (healthy and status < 400):
         return "broken", f"answered {seen.status}"
     return "differs", f"answered {seen.status}"

@@ -1,6 +1,7 @@
 """How the lab's findings look in a terminal."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from rich.table import Table
 from rich.text import Text
@@ -62,3 +63,12 @@ def summary_text(results: list[Result]) -> str:
     text = f"{counts['right']} of {played} right, {counts['differs']} differ, {counts['broken']} broken"
     text += f"; cause named in {causes.count(True)} of {len(causes)}"
     return text + (f"; {counts['skipped']} not played" if counts["skipped"] else "")
+
+
+def compare_table(scores: Mapping[str, list[Result]]) -> Table:
+    """Return all gateways side by side."""
+    table = Table("scenario", "right answer", *scores, box=None, pad_edge=False)
+    for row in zip(*scores.values(), strict=True):
+        cells = [Text(seen_text(r.sightings) or "-", _STYLE[r.verdict]) for r in row]
+        table.add_row(row[0].scenario.name, expected_text(row[0].scenario.expect), *cells)
+    return table

@@ -1,0 +1,48 @@
+"""A network namespace of our own for lab and gateway: only there can routes be missing and ports run out on purpose."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+_MARK = "HEADGATE_LAB_NAMESPACE"
+_ROUTES = (("unreachable", "10.77.0.0/16"), ("prohibit", "10.78.0.0/16"))
+"""What scenarios of the group "connect" rely on: these destinations fail at once, and no packet leaves."""
+
+
+def inside() -> bool:
+    """Return whether this process runs in the lab's own namespace."""
+    return _MARK in os.environ
+
+
+def command() -> list[str] | None:
+    """Return the command prefix that runs something in a new namespace; None where that is impossible."""
+    unshare, ip = shutil.which("unshare"), shutil.which("ip") or shutil.which("ip", path="/usr/sbin:/sbin")
+    if unshare is None or ip is None:
+        return None
+    prefix = [unshare, "--net"] if os.geteuid() == 0 else [unshare, "--user", "--map-root-user", "--net"]
+    works = subprocess.run([*prefix, ip, "link", "set", "lo", "up"], capture_output=True, timeout=10, check=False)
+    return prefix if works.returncode == 0 else None
+
+
+def enter() -> bool:
+    """Begin this program anew in a namespace of its own, unless it is there already; return False where impossible.
+
+    Does not return where it is possible: the process is replaced.
+    """
+    if inside():
+        return True
+    prefix = command()
+    if prefix is None:
+        return False
+    sys.stdout.flush()
+    os.environ[_MARK] = "yes"
+    os.execvp(prefix[0], [*prefix, sys.executable, "-m", "headgate", *sys.argv[1:]])
+
+
+def furnish() -> None:
+    """Bring up the loopback interface and the routes that the scenarios need. Only inside."""
+    ip = shutil.which("ip") or "/usr/sbin/ip"
+    subprocess.run([ip, "link", "set", "lo", "up"], check=True, timeout=10)
+    for kind, network in _ROUTES:
+        subprocess.run([ip, "route", "add", kind, network], check=True, timeout=10)
