@@ -56,8 +56,7 @@ def read_response_head(head: bytes, method: bytes, limits: WireLimits) -> Respon
 
     Raises Refused: malformed (RFC 9112 2 to 6) or too-large.
     """
-    size = len(head)
-    if (size > limits.response_header_line_bytes or size > limits.response_header_bytes) and (fault := _size_fault(head, limits)):
+    if fault := _size_fault(head, limits):
         raise fault
     end = head.find(b"\r\n")
     if end < 0:
@@ -109,12 +108,14 @@ def check_early_response(buffer: bytes, limits: WireLimits, checked: int = 0) ->
         return
     if fault := bare_line_end(buffer, max(0, checked - 1)):
         raise fault
-    if len(buffer) > limits.response_header_line_bytes and (fault := _size_fault(buffer, limits)):
+    if fault := _size_fault(buffer, limits):
         raise fault
 
 
 def _size_fault(head: bytes, limits: WireLimits) -> Refused | None:
     """Return the refusal of a head with a line or a section that is too large: the line is the finer reason."""
+    if len(head) <= limits.response_header_line_bytes and len(head) <= limits.response_header_bytes:
+        return None
     start = head.find(b"\r\n") + 2
     name, length = largest_line(head, start if start > 1 else 0)
     if length > limits.response_header_line_bytes:

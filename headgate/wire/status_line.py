@@ -3,7 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
-from .grammar import bare_line_end
+from .grammar import OWS, bare_line_end
 from .memory import Memory
 from .refusal import Refused, malformed
 from .sniff import looks_like
@@ -18,7 +18,7 @@ class StatusLine(NamedTuple):
 
 
 _LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
-_VERSION = re.compile(rb"HTTP/1\.[01](?: |$)")
+_VERSION = re.compile(rb"[^ \t]*")
 _CODE = re.compile(rb"[1-5][0-9]{2}(?: |$)")
 
 
@@ -43,10 +43,14 @@ def status_line_fault(line: bytes) -> Refused:
         return not_http(line)
     if fault := bare_line_end(line + b"\r\n"):
         return fault
-    if not _VERSION.match(line):
-        return malformed("version" if line[8:9] in (b" ", b"") or b" " not in line[:9] else "status-line", line, 5)
+    version = _VERSION.match(line, 5)
+    assert version is not None  # it fits the empty string
+    if version[0] not in (b"1.0", b"1.1"):
+        return malformed("version", line, 5)
+    if line[8:9] != b" " or not line[9:].strip(OWS) or line[9] in OWS:
+        return malformed("status-line", line, min(9, len(line)) if line[8:9] == b" " else 8)
     if not _CODE.match(line, 9):
-        return malformed("status-code" if line[9:10].strip() else "status-line", line, min(9, len(line)))
+        return malformed("status-code", line, 9)
     controls = [at for at in range(13, len(line)) if line[at] == 0x7F or (line[at] < 0x20 and line[at] != 0x09)]
     return malformed("reason", line, controls[0])
 
