@@ -59,7 +59,7 @@ PROTOCOLS: Final[tuple[tuple[str, Test], ...]] = (
     ("redis", _fits(rb"-(?:ERR|DENIED|NOAUTH|WRONGPASS|MISCONF|LOADING|BUSY)\b|\+PONG\r|\+OK\r\n$|\$-1\r")),
     ("mongodb", _fits(rb".{0,200}It looks like you are trying to access MongoDB over HTTP")),
     ("imap", _fits(rb"\* (?:OK|PREAUTH|BYE|BAD)\b")),
-    ("pop3", _fits(rb"\+OK |-ERR (?:.*pop|unknown command|command)")),
+    ("pop3", _fits(rb"\+OK ")),
     ("ftp", _fits(rb"(?:220|120|421|500|530)[ -](?:[^\r\n]*(?:ftp|filezilla|pure-ftpd|vsftpd|proftpd|file transfer)|\(vs)")),
     ("smtp", _fits(rb"(?:220|421|554)[ -][^\r\n]*|50[0-3][ -]|[45][0-9]{2}[ -][45]\.[0-9]\.[0-9]")),
     ("mysql", _mysql),
