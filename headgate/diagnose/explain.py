@@ -23,6 +23,7 @@ _RETRY_RULES: Final = {
     "reused-only": "tried again on a new connection where repeating is harmless: the server most likely never saw the request",
 }
 """What follows from a cause's retry class, for records without a verdict of their own."""
+_HOST_AND_PORT: Final = re.compile(r"([\w.-]+|\[[\w.:]+\]):(\d+)")
 _STEPS: Final = (
     ("resolved", RESOLVE, "t_resolved"),
     ("connected", CONNECT, "t_connected"),
@@ -145,13 +146,16 @@ def _next_steps(cause: Cause, known: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _addressed(line: str, known: Mapping[str, Any]) -> str:
-    """Put this failure's address and names where the catalogue says HOST:PORT and NAME."""
+    """Put this failure's address and names where the catalogue says HOST, PORT and NAME."""
     address, name, upstream = (str(known.get(key, "")) for key in ("address", "name", "upstream"))
     if upstream:
         line = line.replace("upstream.NAME", f"upstream.{upstream}")
     if name:
         line = line.replace("-servername NAME", f"-servername {name}")
-    return line.replace("HOST:PORT", address) if re.fullmatch(r"[\w.\[\]:-]+:\d+", address) else line
+    if match := _HOST_AND_PORT.fullmatch(address):
+        line = line.replace("HOST:PORT", address)
+        line = re.sub(r"\bPORT\b", match[2], re.sub(r"\bHOST\b", match[1].strip("[]"), line))
+    return line
 
 
 def bullets(text: str) -> tuple[str, ...]:

@@ -228,6 +228,23 @@ def test_next_steps_name_this_failure() -> None:
     assert steps == ("`curl -v http://10.0.0.5:3000/` from here", "b", "c", "set `upstream.app.timeouts.head`")
 
 
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("10.0.0.5:3000", "`nc 10.0.0.5 3000`, `curl http://10.0.0.5:3000/`"),
+        ("[::1]:80", "`nc ::1 80`, `curl http://[::1]:80/`"),
+        ("unix:/run/app.sock", "`nc HOST PORT`, `curl http://HOST:PORT/`"),
+    ],
+)
+def test_commands_hold_the_address(address: str, line: str) -> None:
+    cause = catalogue()["connection-refused"]
+    sections = {"What to check": "- `nc HOST PORT`, `curl http://HOST:PORT/`"}
+    told = Cause(**{slot: getattr(cause, slot) for slot in Cause.__slots__} | {"sections": sections})
+    exchange = exchange_with(told, None)
+    exchange.attempts[0].address = address
+    assert explain(exchange).next_steps == (line,)
+
+
 def test_a_verdict_says_whether_another_try_was_made() -> None:
     exchange = failed(phases.HEAD, signals.EOF, untouched=True)
     exchange.attempts[0].verdict = "not-idempotent"
