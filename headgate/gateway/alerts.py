@@ -53,13 +53,12 @@ _NUMBERS: Final[Mapping[str, int]] = {name.upper(): number for number, name in A
 }
 
 
-def alert_number(reason: str | None) -> int | None:
+def alert_number(reason: str) -> int | None:
     """Return the alert that an OpenSSL reason name stands for, None where it is not an alert from the peer.
 
-    reason: `ssl.SSLError.reason`: "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_UNRECOGNIZED_NAME", "WRONG_VERSION_NUMBER", ...
+    reason: as in `ssl.SSLError.reason`: "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_UNRECOGNIZED_NAME", "WRONG_VERSION_NUMBER", ...
     """
-    for prefix in _PREFIXES if reason else ():
-        assert reason is not None
+    for prefix in _PREFIXES:
         if reason.startswith(prefix):
             number = _NUMBERS.get(reason[len(prefix) :])
             if number is not None:

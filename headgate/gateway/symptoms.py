@@ -1,5 +1,6 @@
 """Owns which signal an exception is: the one place where `except` and `connection_lost` learn what they saw."""
 
+import re
 import ssl
 from typing import Final
 
@@ -9,6 +10,8 @@ from .alerts import ALERTS, alert_number
 from .errnos import errno_text
 
 _EOF_REASONS: Final = ("UNEXPECTED_EOF_WHILE_READING", "UNEXPECTED_EOF")
+_MESSAGE: Final = re.compile(r"\[\w+\]|\(_ssl\.c:\d+\)")
+"""What stands around the reason in the text of an ssl.SSLError: "[SSL] tlsv1 alert no application protocol (_ssl.c:1006)"."""
 _ERROR_MAX: Final = 300
 """Longest text of an exception that is kept, characters."""
 
@@ -31,13 +34,19 @@ def signal_of(exc: BaseException | None) -> tuple[str, Facts]:
 
 
 def _of_ssl(exc: ssl.SSLError) -> tuple[str, Facts]:
-    reason = getattr(exc, "reason", None)
+    reason = _reason(exc)
     if isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or reason in _EOF_REASONS:
         return s.EOF, {}
     number = alert_number(reason)
     if number is not None:
-        return s.ALERT, {"alert": number, "alert_name": ALERTS[number], "tls_reason": reason or ""}
-    return s.TLS_PROTOCOL, {"tls_reason": reason or _text(exc), "error": _text(exc)}
+        return s.ALERT, {"alert": number, "alert_name": ALERTS[number], "tls_reason": reason}
+    return s.TLS_PROTOCOL, {"tls_reason": reason, "error": _text(exc)}
+
+
+def _reason(exc: ssl.SSLError) -> str:
+    """Return OpenSSL's name of the reason: "TLSV1_ALERT_NO_APPLICATION_PROTOCOL". Python's own table lacks the newer ones."""
+    text = getattr(exc, "reason", None) or _MESSAGE.sub("", str(exc))
+    return text[:_ERROR_MAX].strip().replace(" ", "_").upper()
 
 
 def _of_os(exc: OSError) -> tuple[str, Facts]:

@@ -22,6 +22,7 @@ def client_context(settings: UpstreamTls) -> ssl.SSLContext:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
         _load_authorities(context, settings.ca)
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # an intermediate authority may be the one to trust
     if settings.certificate is not None:
         _load_pair(context, settings.certificate, settings.key or settings.certificate)
     elif settings.key is not None:
