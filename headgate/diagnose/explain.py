@@ -146,7 +146,10 @@ def _next_steps(cause: Cause, known: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _addressed(line: str, known: Mapping[str, Any]) -> str:
-    """Put this failure's address and names where the catalogue says HOST, PORT and NAME."""
+    """Put this failure's address and names where the catalogue says HOST, PORT and NAME.
+
+    A `:PORT` without a host stays: it is meant for the server itself, where a mapped port has another number.
+    """
     address, name, upstream = (str(known.get(key, "")) for key in ("address", "name", "upstream"))
     if upstream:
         line = line.replace("upstream.NAME", f"upstream.{upstream}")
@@ -154,7 +157,7 @@ def _addressed(line: str, known: Mapping[str, Any]) -> str:
         line = line.replace("-servername NAME", f"-servername {name}")
     if match := _HOST_AND_PORT.fullmatch(address):
         line = line.replace("HOST:PORT", address)
-        line = re.sub(r"\bPORT\b", match[2], re.sub(r"\bHOST\b", match[1].strip("[]"), line))
+        line = re.sub(r"(?<!:)\bPORT\b", match[2], re.sub(r"\bHOST\b", match[1].strip("[]"), line))
     return line
 
 

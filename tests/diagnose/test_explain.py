@@ -231,14 +231,14 @@ def test_next_steps_name_this_failure() -> None:
 @pytest.mark.parametrize(
     ("address", "line"),
     [
-        ("10.0.0.5:3000", "`nc 10.0.0.5 3000`, `curl http://10.0.0.5:3000/`"),
-        ("[::1]:80", "`nc ::1 80`, `curl http://[::1]:80/`"),
-        ("unix:/run/app.sock", "`nc HOST PORT`, `curl http://HOST:PORT/`"),
+        ("10.0.0.5:3000", "`nc 10.0.0.5 3000`, `curl http://10.0.0.5:3000/`, `ss :PORT`"),
+        ("[::1]:80", "`nc ::1 80`, `curl http://[::1]:80/`, `ss :PORT`"),
+        ("unix:/run/app.sock", "`nc HOST PORT`, `curl http://HOST:PORT/`, `ss :PORT`"),
     ],
 )
 def test_commands_hold_the_address(address: str, line: str) -> None:
     cause = catalogue()["connection-refused"]
-    sections = {"What to check": "- `nc HOST PORT`, `curl http://HOST:PORT/`"}
+    sections = {"What to check": "- `nc HOST PORT`, `curl http://HOST:PORT/`, `ss :PORT`"}
     told = Cause(**{slot: getattr(cause, slot) for slot in Cause.__slots__} | {"sections": sections})
     exchange = exchange_with(told, None)
     exchange.attempts[0].address = address
