@@ -1,8 +1,9 @@
 """Decides which template makes the HTML page and the plain text, and refuses broken ones before they are needed.
 
-A template (Jinja2) may use: status, reason, cause (code, title, fault, temporary, ...), story (headline, hope, steps, broken),
-visitor, details, reference, retryable, retry_after, reading, timeline and explanation (None for the public, else headline,
-sentence, evidence, verdict, next_steps). Undefined names are errors. HTML is escaped by default, text is not.
+A template (Jinja2) may use the names of `view.View` and `story.Story`: status, reason, cause (code, title, fault, temporary),
+story (headline, visitor, sent, broken, drawing), details, reference, retryable, retry_after (None: unknown), reading, timeline
+and explanation (None for the public; else sentence, evidence, verdict, next_steps), and the filter `code` for backticks.
+Undefined names are errors. HTML is escaped by default, text is not.
 """
 
 import re
@@ -59,7 +60,7 @@ class Page:
 
     def attempt(self, view: View) -> str:
         """Return the page, or raise what the template raises."""
-        return self._template.render(view._asdict(), visitor=view.visitor, details=view.details, timeline=view.timeline)
+        return self._template.render(view._asdict(), details=view.details, timeline=view.timeline)
 
 
 def make_page(kind: str, path: str | None) -> Page:

@@ -1,5 +1,6 @@
-"""Decides what a page says beside the catalogue's words for visitors: a headline, a word on what was sent, and a drawing."""
+"""Decides what a visitor is told: a headline, the catalogue's words, a word on what was sent, and what the drawing shows."""
 
+import re
 from typing import Final, NamedTuple
 
 from ..model.cause import Cause
@@ -16,6 +17,7 @@ class Story(NamedTuple):
     """The words of one answer. Nothing in it comes from the request, a server or the configuration."""
 
     headline: str
+    visitor: str  # the catalogue's words, without advice that would send a form twice
     sent: str  # what became of what the visitor sent; "" for a GET, and where the request itself was refused
     broken: str  # the place in the chain that the drawing marks: visitor, gateway, link, service, or rest (none: maintenance)
     drawing: str  # the drawing in words
@@ -34,9 +36,21 @@ def tell(cause: Cause, *, reading: bool, unsent: bool) -> Story:
     """
     refused = cause.status < 500 or cause.fault == "client"
     headline = _REFUSED.get(cause.status, _REFUSED[400]) if refused else _headline(cause)
-    sent = "" if reading or refused else _NOT_PROCESSED if unsent else _PERHAPS_PROCESSED
     broken = "visitor" if refused else _place(cause)
-    return Story(headline, sent, broken, _DRAWINGS[broken])
+    if reading or refused:
+        return Story(headline, _words(cause, None), "", broken, _DRAWINGS[broken])
+    if unsent:
+        sent = _NOT_PROCESSED + (_LATER if cause.temporary else "")
+        return Story(headline, _words(cause, _RELOAD), sent, broken, _DRAWINGS[broken])
+    return Story(headline, _words(cause, _AGAIN), _PERHAPS_PROCESSED, broken, _DRAWINGS[broken])
+
+
+def _words(cause: Cause, unwanted: re.Pattern[str] | None) -> str:
+    """Return the Visitor section as one paragraph, without the sentences that give unwanted advice."""
+    words = " ".join(cause.sections.get("Visitor", "").split())
+    if unwanted is None:
+        return words
+    return " ".join(sentence for sentence in re.split(r"(?<=[.!?]) ", words) if not unwanted.search(sentence))
 
 
 def _place(cause: Cause) -> str:
@@ -57,7 +71,13 @@ def _headline(cause: Cause) -> str:
     return "The service's answer cannot be used" if cause.phase in ("head", "body") else "The service is not available"
 
 
-_NOT_PROCESSED: Final = "What you sent was certainly not processed. You can safely send it again later."
+_RELOAD: Final = re.compile(r"\breload\b", re.IGNORECASE)
+"""Unwanted on the answer to a form: a reload there sends the form again, unasked or after a puzzling question."""
+_AGAIN: Final = re.compile(r"\b(?:reload|try(?:ing)? again|start the download again)\b", re.IGNORECASE)
+"""Unwanted where what was sent may have been processed."""
+
+_NOT_PROCESSED: Final = "What you sent was certainly not processed."
+_LATER: Final = " You can safely send it again later."
 _PERHAPS_PROCESSED: Final = (
     "What you sent may not have arrived, or it may have been processed without an answer. "
     "Before you send it again, check whether it was done: an order, a payment, a message."

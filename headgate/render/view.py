@@ -13,7 +13,7 @@ class View(NamedTuple):
     status: int
     reason: str  # reason phrase of the status
     cause: Cause
-    story: Story  # headline, hope, steps, broken: words for visitors
+    story: Story  # words for visitors: headline, visitor, sent, broken, drawing
     reference: str
     retryable: bool  # the client may repeat the request: it can do no harm, and waiting may help
     retry_after: int | None  # seconds, None where nobody can tell
@@ -21,14 +21,9 @@ class View(NamedTuple):
     explanation: Explanation | None  # None for the public
 
     @property
-    def visitor(self) -> str:
-        """The catalogue's words for visitors, as one paragraph."""
-        return " ".join(self.cause.sections.get("Visitor", "").split())
-
-    @property
     def details(self) -> str:
         """What happened, in the words that this reader may have."""
-        return self.explanation.sentence if self.explanation else f"{self.cause.title}. {self.visitor}".rstrip()
+        return self.explanation.sentence if self.explanation else f"{self.cause.title}. {self.story.visitor}".rstrip()
 
     @property
     def timeline(self) -> tuple[str, ...]:

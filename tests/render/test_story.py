@@ -48,3 +48,23 @@ def test_nothing_sent_asks_every_attempt(failed):
     exchange.attempts.append(failed("send-reset", phase=SEND).attempts[0])
     assert not nothing_sent(exchange)
     assert nothing_sent(failed("no-route"))
+
+
+def test_nobody_is_advised_to_send_a_form_twice():
+    refused, dead = catalogue()["connection-refused"], catalogue()["closed-on-reuse"]
+    assert "reload" in tell(refused, reading=True, unsent=True).visitor
+    assert "reload" not in tell(refused, reading=False, unsent=True).visitor
+    assert "try again" in tell(dead, reading=True, unsent=False).visitor
+    assert "try again" not in tell(dead, reading=False, unsent=False).visitor
+
+
+@pytest.mark.parametrize("code", catalogue())
+def test_advice_left_out_leaves_a_text(code):
+    cause = catalogue()[code]
+    assert tell(cause, reading=True, unsent=True).visitor
+    assert len(tell(cause, reading=False, unsent=False).visitor.split()) > 5
+
+
+def test_sending_later_is_advised_only_where_it_can_help():
+    assert tell(catalogue()["connection-refused"], reading=False, unsent=True).sent.endswith("send it again later.")
+    assert tell(catalogue()["dns-name-not-found"], reading=False, unsent=True).sent.endswith("not processed.")
