@@ -53,8 +53,8 @@ IN_EVERY_SENTENCE = {
     "address", "server", "upstream", "route", "client", "host", "path", "method", "phase", "server_count",
 }  # fmt: skip
 LONGEST_SENTENCE = 400
-JARGON = re.compile(  # "gateway" is not in it: the status that visitors read is called Bad Gateway
-    r"\b(upstreams?|downstream|backends?|proxy|proxies|servers? pool|sockets?|errno|tcp|udp|ip|rst|fin|syn|tls|ssl|"
+JARGON = re.compile(
+    r"\b(upstreams?|downstream|backends?|proxy|proxies|gateways?|servers? pool|sockets?|errno|tcp|udp|ip|rst|fin|syn|tls|ssl|"
     r"http|https(?!://)|dns|nxdomain|servfail|headers?|chunk(ed|s)?|framing|payload|handshake|kernel|packets?|firewall|ports?|"
     r"timeout|timed out|eof|null|exception|stack|config|configuration|headgate|nginx|api)\b|[45]\d\d\b",
     re.IGNORECASE,
