@@ -94,13 +94,19 @@ def _syntax(file: str, text: str, message: str) -> Finding:
     line = int(place[1]) if place and place[1] else text.rstrip().count("\n") + 1
     column = f", column {place[2]}" if place and place[2] else ""
     written = text.split("\n")[line - 1].strip()
-    hint = ""
-    if re.match(r"[\w.-]+\s*=\s*[A-Za-z/][^\"']*$", written) and not re.search(r"=\s*(true|false|inf|nan)\b", written):
-        key, value = (part.strip() for part in written.split("=", 1))
-        hint = f'text stands in quotes: {key} = "{value}"'
-    elif re.match(r"[\w.-]+\s*:", written):
-        hint = "keys and values are joined by an equals sign"
-    return Finding("error", file, line, "", f"not valid TOML{column}: {said}", hint=hint)
+    return Finding("error", file, line, "", f"not valid TOML{column}: {said}", hint=_syntax_hint(written))
+
+
+def _syntax_hint(line: str) -> str:
+    """Return what to write instead of a line that is not TOML, if that can be guessed."""
+    if re.match(r"[\w.-]+\s*:", line):
+        return "keys and values are joined by an equals sign"
+    pair = re.fullmatch(r"([\w.-]+)\s*=\s*([\w/.*-][^\"'\[\]{}#,]*)", line)
+    try:
+        tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return f'text stands in quotes: {pair[1]} = "{pair[2].strip()}"' if pair else ""
+    return ""
 
 
 def _reworded(message: str) -> str:
@@ -136,8 +142,8 @@ def _parse(data: dict[str, Any], folder: str) -> tuple[Config | None, list[Remar
         except ValidationError as error:
             errors = error.errors(include_url=False)
         remarks = remarks or wording.remarks(errors)
-        for error in errors:
-            _repair(repaired, error["loc"], error["type"] == "missing")
+        for told in errors:
+            _repair(repaired, told["loc"], told["type"] == "missing")
     return None, remarks
 
 

@@ -1,4 +1,7 @@
-"""Which routes no request can reach, because routes that are preferred take all that they fit. What cannot be decided is not said."""
+"""Which routes no request can reach, because preferred ones take all that would fit.
+
+What cannot be decided, such as whether one regular expression covers another, is not said.
+"""
 
 from collections.abc import Iterator, Sequence
 

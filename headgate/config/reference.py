@@ -11,7 +11,8 @@ from typing import Any, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from .schema import Config, Network, Server, Table
+from .checks import CHECKS
+from .schema import Network, Server, Table
 from .units import show_duration, show_size
 from .wording import found, table_in, tables, unit
 
@@ -21,7 +22,7 @@ MARK = "<!-- From here on made by: python -m headgate.config.reference docs/conf
 
 def reference() -> str:
     """Return a section for each table of the schema, in Markdown."""
-    return "\n".join(_section(heading, table) for heading, table in tables())
+    return "\n".join([*(_section(heading, table) for heading, table in tables()), _checks()])
 
 
 def updated(page: str) -> str:
@@ -38,6 +39,14 @@ def _section(heading: str, table: type[Table]) -> str:
     ]
     lines = [f"### `{heading}`", "", str(table.__doc__), ""]
     return "\n".join([*lines, "| Key | Type | Default | Meaning |", "|---|---|---|---|", *rows, ""])
+
+
+def _checks() -> str:
+    """Return the table of the checks."""
+    rows = sorted(f"| `{check.id}` | {check.level} | {_cell(str(check.run.__doc__))} |" for check in CHECKS)
+    opening = "Each is valid, and `headgate check` says where it stands, what it leads to, and what to write instead."
+    head = ["## What is warned of", "", opening, "", "| Id | Level | Meaning |", "|---|---|---|"]
+    return "\n".join([*head, *rows, ""])
 
 
 def _is_key(about: FieldInfo) -> bool:

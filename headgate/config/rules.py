@@ -35,7 +35,7 @@ upstream = "app"
 def broken(config: Config, upstreams: Sequence[str], told: Sequence[Path] = ()) -> list[Remark]:
     """Return a remark for each rule that `config` breaks.
 
-    upstreams: the names that are in the file, valid or not; told: paths of what is known to be wrong, about which nothing is added.
+    upstreams: the names that are in the file, valid or not; told: paths of what is known to be wrong, to which nothing is added.
     """
     if not config.route and not upstreams:
         return [Remark((), "no upstream and no route, so there is nothing to do", f"a whole configuration is:\n\n{EXAMPLE}")]
@@ -167,9 +167,14 @@ def _pair(place: Path, certificate: str, key: str) -> Iterator[Remark]:
         yield from unreadable
         return
     asked: list[bool] = []
+
+    def no_pass_phrase() -> str:
+        asked.append(True)
+        return ""
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(certificate, key, lambda: (asked.append(True), "")[1])
+        context.load_cert_chain(certificate, key, no_pass_phrase)
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", "") or ""
         if asked:

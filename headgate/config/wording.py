@@ -32,14 +32,28 @@ _BOUNDS = {
 
 
 def remarks(errors: Iterable[ErrorDetails]) -> list[Remark]:
-    """Return pydantic's errors in plain words. A list that is short only because its elements are wrong is not told."""
+    """Return pydantic's errors in plain words.
+
+    What only follows from another one is left out: a key that is missing because it is misspelt, a list that is short because its
+    elements are wrong.
+    """
     told = list(errors)
     places = [error["loc"] for error in told]
+    misspelt = {_meant(error["loc"]) for error in told if error["type"] == "extra_forbidden"}
     return [
         _remark(error)
         for error in told
-        if error["type"] != "too_short" or not any(_within(place, error["loc"]) for place in places)
+        if not (error["type"] == "missing" and error["loc"] in misspelt)
+        and not (error["type"] == "too_short" and any(_within(place, error["loc"]) for place in places))
     ]
+
+
+def _meant(path: Path) -> Path | None:
+    """Return the path of the key that was probably meant by an unknown one."""
+    *outer, key = path
+    table = table_at(tuple(outer))
+    close = get_close_matches(str(key), list(table.model_fields), 1) if table else []
+    return (*outer, close[0]) if close else None
 
 
 def _within(path: Path, outer: Path) -> bool:
@@ -49,6 +63,8 @@ def _within(path: Path, outer: Path) -> bool:
 def _remark(error: ErrorDetails) -> Remark:
     """Return one of pydantic's errors in plain words."""
     path, kind, value = error["loc"], error["type"], error["input"]
+    if path[-1:] == ("[key]",):  # pydantic's mark for the name of a key in a dict
+        path = path[:-1]
     if kind == "extra_forbidden":
         return _unknown_key(path)
     if kind == "missing":
@@ -101,9 +117,8 @@ def _unknown_key(path: Path) -> Remark:
     *outer, key = path
     table = table_at(tuple(outer))
     known = list(table.model_fields) if table else []
-    close = get_close_matches(str(key), known, 1)
-    if close:
-        return Remark(path, "unknown key", did_you_mean(close))
+    if meant := _meant(path):
+        return Remark(path, "unknown key", did_you_mean([str(meant[-1])]))
     if homes := [place for place, other in tables() if key in other.model_fields]:
         return Remark(path, "unknown key here", f"{key} belongs in {' or '.join(homes[:3])}")
     return Remark(path, "unknown key", expected=f"one of {', '.join(known)}" if known else "")
