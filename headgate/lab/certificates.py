@@ -25,9 +25,7 @@ class Issued:
 
     def pem(self) -> bytes:
         """Return certificate and key, as one PEM text."""
-        key = self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key = self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         return self.certificate.public_bytes(serialization.Encoding.PEM) + key
 
 

@@ -48,7 +48,7 @@ def _answer(query: dns.message.Message, behaviour: Dns, over_tcp: bool) -> dns.m
     reply.set_rcode(_RCODES.get(behaviour.answer, dns.rcode.NOERROR))
     if behaviour.ede is not None:
         text = behaviour.ede_text or None
-        reply.use_edns(0, payload=1232, options=[dns.edns.EDEOption(behaviour.ede, text)])
+        reply.use_edns(0, payload=1232, options=[dns.edns.EDEOption(dns.edns.EDECode.make(behaviour.ede), text)])
     if behaviour.answer == "truncated" and not over_tcp:
         reply.flags |= dns.flags.TC
     elif behaviour.answer in ("addresses", "truncated"):

@@ -6,18 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .layout import Layout
 from .peers import envoy, haproxy, nginx
 from .scenario import Scenario
 from .settings import CONNECT, HEAD, IDLE, REQUEST_BODY, RESPONSE_BODY, TOTAL, Setting
-
-KINDS: dict[str, Callable[[Setting], str]] = {
-    "headgate": lambda setting: headgate(setting),  # defined below
-    "nginx": nginx,
-    "haproxy": haproxy,
-    "envoy": envoy,
-}
-"""How each kind's configuration is written."""
 
 
 def headgate(setting: Setting) -> str:
@@ -38,22 +29,22 @@ def headgate(setting: Setting) -> str:
     lines += [f"{key} = {toml(value)}" for key, value in gateway.items()]
     for scenario in setting.scenarios:
         lines += ["", f"[upstream.{scenario.name}]"]
-        lines += [f"{key} = {toml(value)}" for key, value in _upstream(layout, scenario).items()]
+        lines += [f"{key} = {toml(value)}" for key, value in _upstream(setting, scenario).items()]
     for scenario in setting.scenarios:
         route = merge({"path": f"/{scenario.name}", "upstream": scenario.name}, scenario.gateway.route)
         lines += ["", "[[route]]"] + [f"{key} = {toml(value)}" for key, value in route.items()]
     return "\n".join(lines) + "\n"
 
 
-def _upstream(layout: Layout, scenario: Scenario) -> dict[str, Any]:
+def _upstream(setting: Setting, scenario: Scenario) -> dict[str, Any]:
     ms = {"connect": CONNECT, "tls": HEAD, "send": HEAD, "head": HEAD, "idle": IDLE, "tunnel": IDLE, "total": TOTAL}
     upstream: dict[str, Any] = {
-        "servers": [{"url": url} | scenario.gateway.server for url in layout.urls(scenario.name)],
+        "servers": [{"url": url} | scenario.gateway.server for url in setting.urls(scenario)],
         "timeouts": {key: f"{value}ms" for key, value in ms.items()},
         "retry": {"attempts": 2},
     }
     if scenario.scheme == "https":
-        upstream["tls"] = {"ca": str(layout.ca_file), "name": layout.tls_name}
+        upstream["tls"] = {"ca": str(setting.layout.ca_file), "name": setting.layout.tls_name}
     return merge(upstream, scenario.gateway.upstream)
 
 
@@ -95,3 +86,7 @@ def write(kind: str, setting: Setting, folder: Path) -> Written:
     path = folder / {"headgate": "headgate.toml", "envoy": "envoy.json"}.get(kind, f"{kind}.conf")
     path.write_text(KINDS[kind](setting), encoding="utf-8")
     return Written(kind, path, setting)
+
+
+KINDS: dict[str, Callable[[Setting], str]] = {"headgate": headgate, "nginx": nginx, "haproxy": haproxy, "envoy": envoy}
+"""How each kind's configuration is written."""

@@ -44,7 +44,9 @@ class Lab:
                 self._kept += occupy(self.layout, name, player)
         except OSError as error:
             await self.stop()
-            raise LabError(f"the lab cannot start at port {self.layout.base}: {error.strerror}; is another lab running?") from None
+            raise LabError(
+                f"the lab cannot start at port {self.layout.base}: {error.strerror}; is another lab running?"
+            ) from None
 
     async def stop(self) -> None:
         """Close everything."""

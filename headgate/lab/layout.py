@@ -63,15 +63,19 @@ class Layout:
         """Return the IP address on which a scenario's servers listen."""
         return EXHAUSTED_ADDRESS if self.scenarios[name].place == "ports-exhausted" else "127.0.0.1"
 
-    def urls(self, name: str) -> list[str]:
-        """Return the servers as a gateway is told: "http://host:port", "https://host:port" or "unix:/path"."""
+    def urls(self, name: str, gateway_port: int = 0) -> list[str]:
+        """Return the servers as a gateway is told: "http://host:port", "https://host:port" or "unix:/path".
+
+        gateway_port: where the gateway itself listens, for the scenario in which it is its own server.
+        """
         scenario = self.scenarios[name]
         if scenario.place.startswith("unix"):
             return [f"unix:{self.path(name)}"]
         if scenario.address is not None:
             return [f"{scenario.scheme}://{scenario.address}"]
         host = name_of(name) if scenario.dns else self.bind_address(name)
-        return [f"{scenario.scheme}://{host}:{port}" for port in self.ports(name)]
+        ports = [gateway_port] if scenario.place == "gateway" else self.ports(name)
+        return [f"{scenario.scheme}://{host}:{port}" for port in ports]
 
 
 def host_and_port(url: str) -> tuple[str, int]:

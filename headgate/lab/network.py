@@ -21,7 +21,8 @@ def command() -> list[str] | None:
     if unshare is None or ip is None:
         return None
     prefix = [unshare, "--net"] if os.geteuid() == 0 else [unshare, "--user", "--map-root-user", "--net"]
-    works = subprocess.run([*prefix, ip, "link", "set", "lo", "up"], capture_output=True, timeout=10, check=False)
+    up = [*prefix, ip, "link", "set", "lo", "up"]
+    works = subprocess.run(up, capture_output=True, timeout=10, check=False)  # noqa: S603 (fixed words)
     return prefix if works.returncode == 0 else None
 
 
@@ -30,19 +31,16 @@ def enter() -> bool:
 
     Does not return where it is possible: the process is replaced.
     """
-    if inside():
-        return True
-    prefix = command()
-    if prefix is None:
-        return False
-    sys.stdout.flush()
-    os.environ[_MARK] = "yes"
-    os.execvp(prefix[0], [*prefix, sys.executable, "-m", "headgate", *sys.argv[1:]])
+    prefix = None if inside() else command()
+    if prefix is not None:
+        sys.stdout.flush()
+        os.environ[_MARK] = "yes"
+        os.execvp(prefix[0], [*prefix, sys.executable, "-m", "headgate", *sys.argv[1:]])  # noqa: S606 (our own program)
+    return inside()
 
 
 def furnish() -> None:
     """Bring up the loopback interface and the routes that the scenarios need. Only inside."""
     ip = shutil.which("ip") or "/usr/sbin/ip"
-    subprocess.run([ip, "link", "set", "lo", "up"], check=True, timeout=10)
-    for kind, network in _ROUTES:
-        subprocess.run([ip, "route", "add", kind, network], check=True, timeout=10)
+    for words in (["link", "set", "lo", "up"], *(["route", "add", *route] for route in _ROUTES)):
+        subprocess.run([ip, *words], check=True, timeout=10)  # noqa: S603 (fixed words)

@@ -44,7 +44,7 @@ http {{
 def _nginx_upstream(setting: Setting, scenario: Scenario) -> str:
     if scenario.dns:
         return ""
-    urls = setting.layout.urls(scenario.name)
+    urls = setting.urls(scenario)
     down = " down" if scenario.gateway.server.get("down") else ""
     servers = " ".join(f"server {url.removeprefix('http://').removeprefix('https://')}{down};" for url in urls)
     return f"  upstream {scenario.name} {{ {servers} keepalive 16; }}"
@@ -52,7 +52,7 @@ def _nginx_upstream(setting: Setting, scenario: Scenario) -> str:
 
 def _nginx_location(setting: Setting, scenario: Scenario) -> str:
     if scenario.dns:  # a variable makes nginx resolve while it runs, and not once at its start
-        host, port = host_and_port(setting.layout.urls(scenario.name)[0])
+        host, port = host_and_port(setting.urls(scenario)[0])
         inner = f'set $server "{host}:{port}"; proxy_pass {scenario.scheme}://$server;'
     else:
         inner = f"proxy_pass {scenario.scheme}://{scenario.name};"
@@ -101,7 +101,7 @@ def _haproxy_backend(setting: Setting, scenario: Scenario) -> str:
     extra += " resolvers lab init-addr none" if scenario.dns else ""
     extra += " disabled" if scenario.gateway.server.get("down") else ""
     lines = [f"backend {scenario.name}"]
-    for number, url in enumerate(setting.layout.urls(scenario.name)):
+    for number, url in enumerate(setting.urls(scenario)):
         address = url.removeprefix("http://").removeprefix("https://").replace("unix:", "unix@")
         lines.append(f"  server s{number} {address}{extra}")
     return "\n".join(lines)
@@ -148,7 +148,7 @@ def _route(scenario: Scenario) -> dict[str, Any]:
 
 def _cluster(setting: Setting, scenario: Scenario) -> dict[str, Any]:
     endpoints = []
-    for url in setting.layout.urls(scenario.name):
+    for url in setting.urls(scenario):
         where = {"pipe": {"path": url[5:]}} if url.startswith("unix:") else _address(*host_and_port(url))
         health = {"health_status": "UNHEALTHY"} if scenario.gateway.server.get("down") else {}
         endpoints.append({"endpoint": {"address": where}} | health)

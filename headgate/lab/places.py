@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+from collections.abc import Iterator
 
 from .layout import EXHAUSTED_ADDRESS, Layout
 from .player import Player
@@ -18,6 +19,8 @@ def occupy(layout: Layout, name: str, player: Player) -> list[socket.socket]:
     place = layout.scenarios[name].place
     if place.startswith("unix"):
         return _unix(layout, name, player, place)
+    if place == "gateway":
+        return []
     kept = []
     for number, port in enumerate(layout.ports(name)):
         sock = tcp_socket(layout.bind_address(name), port)
@@ -72,7 +75,7 @@ def _unix(layout: Layout, name: str, player: Player, place: str) -> list[socket.
 
 
 @contextlib.contextmanager
-def no_ports_left(layout: Layout, name: str):  # type: ignore[no-untyped-def]
+def no_ports_left(layout: Layout, name: str) -> Iterator[None]:
     """Leave no local port for connections to a scenario's server, as long as this lasts. Only in a namespace of our own.
 
     The kernel picks the local port of a connection from a range, so that address and port pairs stay unique: narrowing the
@@ -81,15 +84,13 @@ def no_ports_left(layout: Layout, name: str):  # type: ignore[no-untyped-def]
     range_file = "/proc/sys/net/ipv4/ip_local_port_range"
     with open(range_file, encoding="ascii") as file:
         before = file.read()
-    callers = []
+    callers: list[socket.socket] = []
     try:
-        for port in range(50_000, 50_016):
-            caller = socket.create_connection(
-                (EXHAUSTED_ADDRESS, layout.ports(name)[0]), timeout=2, source_address=("127.0.0.1", port)
-            )
-            callers.append(caller)
         with open(range_file, "w", encoding="ascii") as file:
             file.write("50000 50015")
+        with contextlib.suppress(OSError):  # EADDRNOTAVAIL, as intended
+            while len(callers) < 16:
+                callers.append(socket.create_connection((EXHAUSTED_ADDRESS, layout.ports(name)[0]), timeout=2))
         yield
     finally:
         with open(range_file, "w", encoding="ascii") as file:

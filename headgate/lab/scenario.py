@@ -22,7 +22,18 @@ CERTIFICATES = (
 )  # fmt: skip
 """Ways in which the `tls` verb answers a handshake; each is made by certificates.py."""
 
-PLACES = ("tcp", "closed", "silent", "unix", "unix-missing", "unix-forbidden", "unix-full", "ports-exhausted", "first-closed")
+PLACES = (
+    "tcp",
+    "closed",
+    "silent",
+    "unix",
+    "unix-missing",
+    "unix-forbidden",
+    "unix-full",
+    "ports-exhausted",
+    "first-closed",
+    "gateway",
+)
 """Where the gateway is told to find the server; each is set up by places.py."""
 
 
@@ -91,7 +102,9 @@ VERBS = tuple(name for name in Step.model_fields if name != "steps")
 class Dns(_Table):
     """What the lab's DNS server answers for the server's name."""
 
-    answer: Literal["addresses", "nxdomain", "nodata", "servfail", "refused", "notimp", "garbage", "silence", "truncated"] = "addresses"
+    answer: Literal["addresses", "nxdomain", "nodata", "servfail", "refused", "notimp", "garbage", "silence", "truncated"] = (
+        "addresses"
+    )
     """The kind of answer. "truncated": the UDP answer says TC, the TCP one has the addresses."""
     addresses: tuple[str, ...] = ("127.0.0.1",)
     """A and AAAA records."""
@@ -208,7 +221,9 @@ class Scenario(_Table):
     title: str
     why: str
     """Which fault of real life this imitates."""
-    group: Literal["healthy", "dns", "connect", "tls", "head", "not-http", "body", "reuse", "retry", "upgrade", "client", "gateway"]
+    group: Literal[
+        "healthy", "dns", "connect", "tls", "head", "not-http", "body", "reuse", "retry", "upgrade", "client", "gateway"
+    ]
     scheme: Literal["http", "https"] = "http"
     """What the gateway is told to speak."""
     place: Literal[PLACES] = "tcp"  # type: ignore[valid-type]
@@ -232,7 +247,8 @@ class Scenario(_Table):
     @property
     def alone(self) -> bool:
         """It needs a gateway that serves nothing else."""
-        return bool(self.gateway.gateway) or (self.during is not None and self.during.terminate is not None)
+        terminated = self.during is not None and self.during.terminate is not None
+        return bool(self.gateway.gateway) or terminated or self.place == "gateway"
 
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -254,7 +270,9 @@ def parse_scenario(name: str, text: str) -> Scenario:
         wanted, given = len(scenario.request), len(scenario.expect.statuses)
         raise BadScenario(f"{name}.toml: expect.status: expected one status for each of the {wanted} requests, not {given}")
     if scenario.place in ("tcp", "unix") and scenario.address is None and not scenario.upstream:
-        raise BadScenario(f"{name}.toml: upstream: expected a list of connections, each a list of steps, for place {scenario.place!r}")
+        raise BadScenario(
+            f"{name}.toml: upstream: expected a list of connections, each a list of steps, for place {scenario.place!r}"
+        )
     return scenario
 
 
@@ -269,7 +287,9 @@ def _sentence(error: ValidationError) -> str:
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
         return f"{key}: no such key; {hint}"
     if first["type"] == "literal_error":
-        near = get_close_matches(str(first["input"]), first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "), n=1)
+        near = get_close_matches(
+            str(first["input"]), first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", "), n=1
+        )
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{key}: {first['input']!r}, expected {first['ctx']['expected']}{hint}"
     if first["type"] == "missing":

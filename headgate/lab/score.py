@@ -175,25 +175,32 @@ async def _evidence(result: Result, target: Target) -> None:
     causes = [str(cause) for cause in named if cause]
     if causes:
         result.cause = next((cause for cause in causes if cause in expect.causes), causes[0])
-    if result.cause or (result.record and expect.causes):
+    if expect.causes and (result.cause or result.record):
         result.cause_right = result.cause in expect.causes
 
 
 async def _record(path: Path, marks: set[str]) -> dict[str, Any]:
     """Return the access log's line (JSON) with one of the marks in it; {} when none comes within 1.5 s."""
     for _ in range(30):
-        try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            lines = []
-        for line in reversed(lines):
-            if any(mark in line for mark in marks):
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    continue
-                return record if isinstance(record, dict) else {}
+        if record := _find(path, marks):
+            return record
         await asyncio.sleep(0.05)
+    return {}
+
+
+def _find(path: Path, marks: set[str]) -> dict[str, Any]:
+    """Return the last line with a mark; {} when there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    for line in reversed(lines):
+        if any(mark in line for mark in marks):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            return record if isinstance(record, dict) else {}
     return {}
 
 

@@ -31,6 +31,10 @@ class Setting:
     folder: Path
     """Where it may write logs and state."""
 
+    def urls(self, scenario: Scenario) -> list[str]:
+        """Return the servers of a scenario as the gateway is told."""
+        return self.layout.urls(scenario.name, self.port)
+
     @property
     def access_log(self) -> Path:
         """The gateway's access log."""
