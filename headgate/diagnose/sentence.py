@@ -136,8 +136,10 @@ def duration(milliseconds: float) -> str:
 
 def values(exchange: Exchange, attempt: Attempt | None, facts: Mapping[str, Any], cause: Cause | None) -> dict[str, Any]:
     """Return everything that is known about one failure, by the names that sentences use; what is unknown is absent."""
+    asked = cause.sentence if cause is not None else ""  # escaping is slow, and few sentences name host or method
     told: dict[str, Any] = {
-        "client": exchange.client, "host": escape(exchange.host), "method": escape(exchange.method),
+        "client": exchange.client, "host": escape(exchange.host) if "{host}" in asked else "",
+        "method": escape(exchange.method) if "{method}" in asked else "",
         "path": clean(exchange.path.decode("latin-1")), "route": exchange.route, "upstream": exchange.upstream,
         "elapsed_ms": _between(exchange.t_begin, exchange.t_end), "phase": PHASES[0],
     }  # fmt: skip

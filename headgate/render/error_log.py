@@ -10,11 +10,12 @@ import json
 import re
 from typing import Final
 
-from ..diagnose.explain import explain, explain_attempt, redact_target
+from ..diagnose.redact import redact_target
+from ..diagnose.sentence import sentence, values
 from ..model.exchange import Attempt, Exchange
 from ..model.phases import PHASES
 
-_LONGEST: Final = {"message": 640, "request": 300, "verdict": 160, "reference": 128, "server": 120, "address": 100, "host": 100}
+_LONGEST: Final = {"message": 640, "request": 300, "reference": 128, "server": 160, "address": 100, "host": 100}
 """Most characters of a value by its key, so that a line with all of them stays below 2 KiB."""
 _LONGEST_OTHER: Final = 80
 _BARE: Final = re.compile(r"[A-Za-z0-9._~:/\[\]@,+*%-]+")
@@ -25,17 +26,20 @@ def error_line(exchange: Exchange, attempt: Attempt | None, now_text: str) -> st
     """Return the line for a failed attempt, or for an exchange that failed outside any attempt (None); without line feed.
 
     now_text: the time of the failure, RFC 3339 with milliseconds. `status` is what the client got or is about to get; it is
-    missing while the exchange goes on with another try.
+    missing while the exchange goes on with another try. `verdict` is one of model.verdicts: tried again or not, and why.
     """
-    told = explain(exchange) if attempt is None else explain_attempt(exchange, attempt)
+    failed = exchange if attempt is None else attempt
+    cause = failed.cause
+    assert cause is not None, "only failures have an error line"
+    last = attempt or (exchange.attempts[-1] if exchange.attempts else None)
     status = exchange.status or (exchange.cause.status if exchange.cause else 0)
     pairs = {
         "time": now_text,
         "level": "error",
         "status": str(status) if status else "",
-        "cause": told.cause.code if told.cause else "",
-        "message": told.sentence,
-        "verdict": told.verdict,
+        "cause": cause.code,
+        "message": sentence(cause, values(exchange, last, failed.facts or {}, cause)),
+        "verdict": (attempt.verdict or "") if attempt is not None else "",
         **(_where(exchange, attempt) if attempt is not None else {}),
         "reference": exchange.reference,
         "client": exchange.client,
