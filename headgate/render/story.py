@@ -73,8 +73,8 @@ def _headline(cause: Cause) -> str:
 
 _RELOAD: Final = re.compile(r"\breload\b", re.IGNORECASE)
 """Unwanted on the answer to a form: a reload there sends the form again, unasked or after a puzzling question."""
-_AGAIN: Final = re.compile(r"\b(?:reload|try(?:ing)? again|start the download again)\b", re.IGNORECASE)
-"""Unwanted where what was sent may have been processed."""
+_AGAIN: Final = re.compile(r"\b(?:reload|try(?:ing)? again|start the download again|sent a form)\b", re.IGNORECASE)
+"""Unwanted where what was sent may have been processed: it contradicts, or repeats, what is said there of it."""
 
 _NOT_PROCESSED: Final = "What you sent was certainly not processed."
 _LATER: Final = " You can safely send it again later."
