@@ -63,7 +63,7 @@ class RequestHead:
     length: int  # of the body: n, 0 for none, CHUNKED
     keep_alive: bool  # the client lets the connection persist
     expect: bool  # it waits for 100 (Continue) before it sends the body
-    upgrade: bytes  # protocols it offers to switch to, without h2c; b"" for none
+    upgrade: bytes  # protocols it offers to switch to, without h2c; b"" for none, or where a body would stand in between
     te_trailers: bool  # it accepts trailers
     managed: dict[int, bytes] | None  # values of the fields in MANAGED by id, repeated ones joined by ", "; None: none came
 
@@ -146,7 +146,9 @@ def _read_special(request: RequestHead, special: list[tuple[int, bytes]], head: 
     request.length = _length(request, fields, head)
     options = OPTIONS[fields[CONNECTION]] if CONNECTION in fields else NO_OPTIONS
     request.keep_alive = persists(request.minor, options)
-    request.upgrade = protocols(fields[UPGRADE]) if options.upgrade and UPGRADE in fields and request.minor == 1 else b""
+    request.upgrade = b""
+    if options.upgrade and request.minor == 1 and request.length == 0 and UPGRADE in fields:
+        request.upgrade = protocols(fields[UPGRADE])
     request.te_trailers = TE in fields and b"trailers" in elements(fields[TE].lower())
     if options.nominated:
         request.forward = without(request.forward, options.nominated - SPECIAL.keys())

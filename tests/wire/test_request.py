@@ -125,6 +125,12 @@ def test_upgrade_is_offered_only_where_connection_says_so(lines: tuple[bytes, ..
     assert (head.upgrade, head.forward) == (upgrade, b"")
 
 
+@pytest.mark.parametrize("framing", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_an_offer_with_a_body_is_withdrawn(framing: bytes) -> None:
+    """Some servers take what follows such a head for the other protocol, or for the next request, instead of its body."""
+    assert get(b"Connection: upgrade", b"Upgrade: websocket", framing).upgrade == b""
+
+
 def test_http_1_0_cannot_upgrade() -> None:
     assert read(b"GET / HTTP/1.0", b"Connection: upgrade", b"Upgrade: websocket").upgrade == b""
 
