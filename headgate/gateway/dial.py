@@ -230,6 +230,7 @@ class Dial:
             self._timer.cancel()
         signal, facts = signal_of(exc)
         facts["name"] = self.target.server_name
+        facts["elapsed_ms"] = self._elapsed()
         if signal == s.CERTIFICATE:
             shown = await self.target.certificate(self.attempt.address)
             if shown is not None:
@@ -242,13 +243,18 @@ class Dial:
         if self._timer is not None:
             self._timer.cancel()
         self._over = True
+        self._race = None
         self._on_connected(transport, protocol)
 
     def _fail(self, phase: int, signal: str, facts: Facts) -> None:
         if self._over:
             return
         self._over = True
+        self._race = None  # it knows us, and we knew it: without this each failure would leave work to the garbage collector
         self.attempt.phase = phase
         if "elapsed_ms" not in facts:
-            facts["elapsed_ms"] = round((monotonic() - self.attempt.t_start) * 1000)
+            facts["elapsed_ms"] = self._elapsed()
         self._on_failed(phase, signal, facts)
+
+    def _elapsed(self) -> int:
+        return round((monotonic() - self.attempt.t_start) * 1000)

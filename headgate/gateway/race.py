@@ -34,7 +34,6 @@ RANK: Final = {
 """Signals of several addresses, most telling first. Among equals "no route" (ENETUNREACH) is last, the first tried first."""
 
 _TYPE: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
-_EINPROGRESS: Final = errno.EINPROGRESS
 _CONNECTED: Final = (0, errno.EISCONN)
 
 
@@ -133,17 +132,14 @@ class Race:
         except OSError as exc:
             self._note(one, exc.errno or 0)
             return None
-        try:
-            code = sock.connect_ex((ip, self._port))
-            if code == _EINPROGRESS:  # Linux says so even on loopback, where refusal or success is known already: ask again
-                code = sock.connect_ex((ip, self._port))
-        except OSError as exc:  # an interface (fe80::1%eth9) that does not exist
-            code = exc.errno if exc.errno and exc.errno > 0 else errno.EINVAL
+        code = self._begin(sock, ip)
         if code in _CONNECTED:
             return sock
         if code != errno.EALREADY:
             sock.close()
             self._note(one, code)
+            if code == errno.EADDRNOTAVAIL and not has_source(family, ip, self._port):
+                one.signal = s.MISCONFIGURED
             return None
         one.sock = sock
         self._pending += 1
@@ -151,6 +147,17 @@ class Race:
         if self._limit is None:
             self._limit = self._loop.call_later(self._timeout, self._time_up)
         return None
+
+    def _begin(self, sock: socket.socket, ip: str) -> int:
+        """Return what the kernel says at once: EALREADY where it does not know yet."""
+        address = (ip, self._port)
+        try:
+            code = sock.connect_ex(address)
+            if code == errno.EINPROGRESS:  # Linux says so even where it knows already, as on loopback: ask again
+                code = sock.connect_ex(address)
+        except OSError as exc:  # an interface (fe80::1%eth9) that does not exist
+            return exc.errno if exc.errno and exc.errno > 0 else errno.EINVAL
+        return code
 
     def _writable(self, one: Try) -> None:
         assert one.sock is not None
@@ -212,6 +219,19 @@ class Race:
             facts["addresses"] = [each.address for each in tries]
             facts["attempts_by_address"] = [each.told() for each in tries]
         return one.address, one.signal, facts
+
+
+def has_source(family: int, ip: str, port: int) -> bool:
+    """Say whether this machine has an address from which it could reach `ip`. No packet is sent.
+
+    EADDRNOTAVAIL means that the ports are used up, or that there is no such address: IPv6 switched off, as in many containers.
+    """
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((ip, port))
+    except OSError:
+        return False
+    return True
 
 
 def address_text(ip: str, port: int) -> str:

@@ -110,10 +110,9 @@ class Resolver:
         assert entry.task is not None
         assert entry.ready is not None
         await asyncio.shield(entry.task if whole else entry.ready)
-        if entry.addresses is None:
-            assert entry.failure is not None
-            raise entry.failure.again()
-        return entry.addresses
+        if entry.addresses is not None:
+            return entry.addresses
+        raise entry.failure.again() if entry.failure else Unresolved(s.STOPPING, {"name": name})
 
     def invalidate(self, name: str) -> None:
         """Ask again at once, because connecting failed; the old addresses stand until the answer comes. At most once a second."""
@@ -124,14 +123,17 @@ class Resolver:
     def close(self) -> None:
         """End background work."""
         for entry in self._entries.values():
-            _stop(entry)
+            _forget(entry)
+            if entry.task is not None:
+                with suppress(RuntimeError):  # the loop is closed already
+                    entry.task.cancel()
         self._entries.clear()
 
     def _entry(self, name: str) -> _Entry:
         entry = self._entries.get(name)
         if entry is None:
             if len(self._entries) >= NAMES_MAX:
-                _stop(self._entries.pop(next(iter(self._entries))))
+                _forget(self._entries.pop(next(iter(self._entries))))
             entry = self._entries[name] = _Entry(name)
             entry.used = monotonic()
         return entry
@@ -197,7 +199,7 @@ class Resolver:
             _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if pending and self._take(entry, tasks, partial=None):
                 _, pending = await asyncio.wait(pending, timeout=OTHER_FAMILY_DELAY)
-                if pending:
+                if pending and monotonic() >= entry.expires:  # somebody waits; otherwise what we have is better than a half
                     self._take(entry, tasks, partial=True)
                     ready.set_result(None)
             if pending:
@@ -262,9 +264,8 @@ def _interleave(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
     return tuple(address for address in chain.from_iterable(zip_longest(six, four)) if address is not None)
 
 
-def _stop(entry: _Entry) -> None:
+def _forget(entry: _Entry) -> None:
+    """Plan nothing more. A task that runs goes on, for those who wait for it."""
     if entry.timer is not None:
         entry.timer.cancel()
-    if entry.task is not None:
-        with suppress(RuntimeError):  # the loop is closed already
-            entry.task.cancel()
+        entry.timer = None

@@ -844,6 +844,76 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     run(main)
 
 
+def test_a_name_that_falls_out_of_memory_is_still_told_to_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolve_module, "NAMES_MAX", 1)
+
+    async def main() -> None:
+        async with DnsServer(host()) as server:
+            resolver = resolver_for(server.address)
+            results = await asyncio.gather(*(resolver.resolve(f"app{number}.example") for number in range(5)))
+            assert all(result.addresses == ((V4, "192.0.2.1"),) for result in results)
+            assert len(resolver._entries) == 1
+            resolver.close()
+
+    run(main)
+
+
+def test_closing_ends_the_waiting() -> None:
+    async def main() -> None:
+        async with DnsServer(lambda query: None) as server:
+            resolver = resolver_for(server.address, timeout=10)
+            waiting = asyncio.create_task(failure(resolver, "app.example"))
+            await asyncio.sleep(0.02)
+            resolver.close()
+            assert (await waiting).signal == "stopping"
+
+    run(main)
+
+
+def test_a_refresh_does_not_replace_both_families_by_the_quicker_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate: asyncio.Event
+    monkeypatch.setattr(resolve_module, "INVALIDATE_EVERY", 0.0)
+
+    async def slowly(query: Query) -> bytes:
+        await gate.wait()
+        return host("192.0.2.1")(query)
+
+    async def main() -> None:
+        nonlocal gate
+        gate = asyncio.Event()
+        async with DnsServer(host("192.0.2.1", "2001:db8::1")) as server:
+            resolver = resolver_for(server.address, timeout=5)
+            whole = await resolver.resolve("app.example")
+            server.script = lambda query: slowly(query) if kind_of(query) == A else host(None, "2001:db8::2")(query)
+            resolver.invalidate("app.example")
+            await asyncio.sleep(0.15)
+            assert resolver.lookup("app.example") is whole
+            gate.set()
+            task = resolver._entries["app.example"].task
+            assert task is not None
+            await task
+            fresh = resolver.lookup("app.example")
+            assert fresh is not None
+            assert fresh.addresses == ((V6, "2001:db8::2"), (V4, "192.0.2.1"))
+            resolver.close()
+
+    run(main)
+
+
+def test_an_error_of_ours_reaches_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(resolve_module, "Question", broken)
+
+    async def main() -> None:
+        failed = await failure(resolver_for("127.0.0.1:53"), "app.example")
+        assert failed.signal == "unexpected"
+        assert failed.facts["error"] == "RuntimeError: broken on purpose"
+
+    run(main)
+
+
 def test_a_name_that_appears_in_the_hosts_file_wins_at_the_next_refresh(tmp_path: Path) -> None:
     file = tmp_path / "hosts"
     file.write_text("")
