@@ -91,11 +91,15 @@ def host_pattern(value: str) -> str:
     return f"{star}{shown}" + ("" if port is None else f":{port}")
 
 
-def path(value: str) -> str:
+def path_prefix(value: str) -> str:
+    """Return a prefix of paths, decoded; empty for "/", which every path begins with."""
+    prefix = _path(value) if value else ""
+    return "" if prefix == "/" else prefix
+
+
+def _path(value: str) -> str:
     """Return a path decoded, as requests are compared with it."""
     expected = 'a path that begins with "/"'
-    if not value:
-        return value
     if not value.startswith("/"):
         raise Bad(f'"{value}" does not begin with "/"', expected, f'did you mean "/{value.removeprefix("*").lstrip("/")}"?')
     for mark, what in (("?", "a query"), ("#", "a fragment")):
@@ -118,7 +122,7 @@ def path_exact(value: str) -> str:
     """Return a whole path, decoded, as requests are compared with it."""
     if not value:
         raise Bad("the path is empty, which fits no request", 'a path that begins with "/"')
-    return path(value)
+    return _path(value)
 
 
 def path_regex(value: str) -> str:

@@ -36,7 +36,7 @@ def _covers_path(taker: Route, route: Route) -> bool:
         return taker.path_regex in _ANY_PATH or taker.path_regex == route.path_regex
     if route.path_exact is not None or route.path_regex is not None:
         return False  # then the route with a mere prefix does not rank before
-    return taker.path == route.path or (taker.path == "/" and not route.path)
+    return taker.path == route.path
 
 
 def _enough(routes: Sequence[Route], takers: Sequence[int], route: Route) -> list[int]:

@@ -37,7 +37,7 @@ def broken(config: Config, upstreams: Sequence[str], told: Sequence[Path] = ()) 
 
     upstreams: the names that are in the file, valid or not; told: paths of what is known to be wrong, to which nothing is added.
     """
-    if not config.route and not upstreams:
+    if not config.route and not upstreams and all(path[0] == "gateway" for path in told):
         return [Remark((), "no upstream and no route, so there is nothing to do", f"a whole configuration is:\n\n{EXAMPLE}")]
     whole = [number for number in range(len(config.route)) if not any(path[:2] == ("route", number) for path in told)]
     remarks = [remark for rule in RULES for remark in rule(config)]

@@ -51,7 +51,7 @@ Listen = Annotated[str, AfterValidator(forms.listen)]
 Resolver = Annotated[str, AfterValidator(forms.resolver)]
 ServerUrl = Annotated[str, AfterValidator(forms.server_url)]
 HostPattern = Annotated[str, AfterValidator(forms.host_pattern)]
-PathText = Annotated[str, AfterValidator(forms.path)]
+PathPrefix = Annotated[str, AfterValidator(forms.path_prefix)]
 ExactPath = Annotated[str, AfterValidator(forms.path_exact)]
 PathRegex = Annotated[str, AfterValidator(forms.path_regex)]
 Method = Annotated[str, AfterValidator(forms.method)]
@@ -291,8 +291,8 @@ class Route(Table):
     """Name in logs and metrics; made of host and path when empty."""
     host: HostPattern = ""
     """"example.org", "*.example.org" (any depth below), or empty for every host."""
-    path: PathText = ""
-    """Prefix of the path, by whole segments: "/api" fits /api and /api/x, not /apix."""
+    path: PathPrefix = ""
+    """Prefix of the path, by whole segments: "/api" fits /api and /api/x, not /apix. "/" is the same as none."""
     path_exact: ExactPath | None = None
     """The whole path."""
     path_regex: PathRegex | None = None

@@ -22,6 +22,7 @@ _TYPES = {
     "tuple_type": "a list in square brackets",
     "model_type": "a table",
     "dict_type": "a table",
+    "string_pattern_mismatch": "1 to 64 letters, digits and hyphens",  # only gateway.name has a pattern
 }
 """What pydantic's type errors expect."""
 _BOUNDS = {

@@ -15,6 +15,7 @@ from ..config.paths import matching_form
 from ..model.signals import METHOD_NOT_ALLOWED, NO_ROUTE
 from ..wire.fields import find
 
+_PERCENT: Final = ord("%")
 _MOST_HOSTS: Final = 1024
 _LONGEST_HOST: Final = 262  # a DNS name of 255, a colon, a port
 
@@ -81,9 +82,9 @@ class Router:
         """
         if self._only is not None:
             return self._only
-        if b"%" in path or b"//" in path:
+        if _PERCENT in path or path.find(b"//") >= 0:  # both faster than to ask for bytes with `in`
             path = matching_form(path)
-        choice = (self._table or self._memo.get(host) or self._find_table(host)).find(path)
+        choice = (self._table or self._memo.get(host) or self._find_table(host)).find(path).choice
         return choice if isinstance(choice, Route) else _choose(choice, path, method, head)
 
     def _find_table(self, host: bytes) -> "_Table":
@@ -194,7 +195,8 @@ class _Table:
             else:
                 anywhere.append(number)
         self._root.settle(anywhere, routes)
-        self._exact = {path: _Spot(numbers + self._walk(path).numbers, routes) for path, numbers in exact.items()}
+        self._exact: dict[bytes, _Spot] = {}  # empty while the exact paths find where else they would lead
+        self._exact = {path: _Spot(numbers + self.find(path).numbers, routes) for path, numbers in exact.items()}
 
     def _grow(self, prefix: bytes, number: int) -> None:
         """Add a route's prefix to the tree."""
@@ -205,7 +207,10 @@ class _Table:
             node = node.children.setdefault(segment, _Node())
         (node.slashed if prefix.endswith(b"/") else node.prefixes).append(number)
 
-    def _walk(self, path: bytes) -> _Spot:
+    def find(self, path: bytes) -> _Spot:
+        """Return the routes that may fit a path."""
+        if self._exact and (spot := self._exact.get(path)) is not None:
+            return spot
         node = self._root
         for segment in path.split(b"/", self._depth):
             child = node.children.get(segment)
@@ -213,10 +218,6 @@ class _Table:
                 return node.below
             node = child
         return node.here
-
-    def find(self, path: bytes) -> _Choice:
-        """Return the routes that may fit a path, in their order."""
-        return (self._exact.get(path) or self._walk(path)).choice
 
     def only(self) -> Route | None:
         """Return the route that fits every request, if one does."""

@@ -49,7 +49,7 @@ CASES = {
     "line-above-whole": (
         TWO + '[gateway.limits]\nrequest_line_bytes = "64KiB"', "gateway.limits.request_line_bytes", "request_header_bytes",
     ),
-    "unreachable-route": (TWO + ROUTE + ROUTE + 'path = "/"', "route[0]", "remove it"),
+    "unreachable-route": (TWO + ROUTE + 'path = "/a"\n' + ROUTE + 'path_regex = "/.*"', "route[0]", "remove it"),
     "route-for-nobody": (TWO + ROUTE + 'allow = ["10.1.0.0/16"]\ndeny = ["10.0.0.0/8"]', "route[0].deny", "allow"),
     "host-with-default-port": (TWO + ROUTE + 'host = "a.org:443"', "route[0].host", 'host = "a.org"'),
     "same-name-twice": (TWO + ROUTE + 'name = "x"\n' + ROUTE + 'name = "x"\npath = "/a"', "route[1].name", "own name"),
@@ -93,7 +93,7 @@ def test_causes_that_are_named_exist_with_that_status(tmp_path, id):
         TWO + 'keep_alive = { idle = "60s", connections = 0 }',
         TWO + 'keep_alive.idle = "4s"',
         TWO + "max_requests = 3",
-        TWO + ROUTE + 'path = "/"\n' + ROUTE + 'path = "/a"\n' + ROUTE + 'path_regex = "/a.*"',
+        TWO + ROUTE + 'path = "/"\n' + ROUTE + 'path = "/b"\n' + ROUTE + 'path_regex = "/a.*"',
         TWO + ROUTE + 'deny = ["0.0.0.0/0"]',  # clients with IPv6 are left
         TWO + ROUTE + 'allow = ["10.0.0.0/8"]\ndeny = ["10.1.0.0/16"]',
         TWO + ROUTE + 'host = "[::1]"',
@@ -120,7 +120,7 @@ def test_what_is_well_is_not_mentioned(tmp_path, text):
         ([{"path": "/a"}, {"path_regex": "/.*", "headers": {"x": "1"}}], {}),
         ([{"path": "/a", "headers": {"x": "1"}}, {"path_regex": "/.*", "headers": {"x": "1"}}], {0: [1]}),
         ([{"path": "/a", "headers": {"x": "1"}}, {"path": "/a"}], {}),
-        ([{"path": "/"}, {}], {1: [0]}),
+        ([{"path": "/", "methods": ["GET", "PUT"]}, {"methods": ["PUT"]}], {1: [0]}),
         ([{"path": "/a"}, {"path": "/a/b"}], {}),
     ],
 )

@@ -109,7 +109,7 @@ ROUTE = '[[route]]\nupstream = "app"\n'
         (UPSTREAM + "retry.body_bytes = '1 bananas'", 'found "1 bananas"; expected a size such as "500", "8KiB"'),
         (UPSTREAM + "retry.attempts = 11", "3: upstream.app.retry.attempts: found 11; expected at most 10"),
         ("[gateway]\nlisten = []\n" + UPSTREAM, "2: gateway.listen: empty list; expected one or more"),
-        ("[gateway]\nname = 'a b'\n" + UPSTREAM, '2: gateway.name: found "a b"; expected'),
+        ("[gateway]\nname = 'a b'\n" + UPSTREAM, '2: gateway.name: found "a b"; expected 1 to 64 letters, digits and hyphens'),
         # unknown keys
         ("[upstreams.app]\nservers = []", '1: upstreams: unknown key; did you mean "upstream"?'),
         ("[gateway]\nattempts = 1\n" + UPSTREAM, "2: gateway.attempts: unknown key here; attempts belongs in [upstream.NAME.retry]"),
@@ -127,6 +127,7 @@ ROUTE = '[[route]]\nupstream = "app"\n'
         (UPSTREAM + ROUTE + "path = '/a'\npath_regex = '/a'", "3: route[0]: path and path_regex in one route"),
         (UPSTREAM + ROUTE + "path_exact = ''", "5: route[0].path_exact: the path is empty"),
         (UPSTREAM + ROUTE + ROUTE, '5: route[1]: fits exactly what the route "*/" fits; remove one'),
+        (UPSTREAM + ROUTE + ROUTE + "path = '/'", '5: route[1]: fits exactly what the route "*/" fits'),
         (UPSTREAM + ROUTE + "host = '*.x.org'\n" + ROUTE + "host = '*.X.org'", '6: route[1]: fits exactly what the route "*.x.org/" fits'),
         (UPSTREAM + ROUTE + "path = '/%61'\n" + ROUTE + "path = '/a'", "fits exactly"),
         (UPSTREAM + ROUTE + "methods = ['A','B']\n" + ROUTE + "methods = ['B','A']", "fits exactly"),
@@ -189,6 +190,22 @@ def test_a_wrong_value_hides_no_other_error_and_invents_none(tmp_path):
     assert [line.split(":")[0] for line in findings(tmp_path, text)] == ["3", "5", "8", "10"]
     text = "[gateway]\ntrusted_proxies = ['x', 'y']\ntls = {}\n[gateway.dns]\nmin_ttl = 900\n" + UPSTREAM
     assert [line.split(":")[0] for line in findings(tmp_path, text)] == ["2", "2", "3", "3", "5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("[route]\nupstream = 'a'\n", ["route"]),
+        ("[upstreams.a]\nservers = ['http://a']\n", ["upstreams"]),
+        ("[gateway]\ncolour = 1\n", ["", "gateway.colour"]),
+        ("[upstream.a]\nserver = ['http://a']\n", ["upstream.a.server"]),
+    ],
+)
+def test_nothing_is_missed_that_only_has_another_name(tmp_path, text, keys):
+    (tmp_path / "headgate.toml").write_text(text)
+    with pytest.raises(BadConfig) as caught:
+        load(tmp_path / "headgate.toml")
+    assert [finding.key for finding in caught.value.findings] == keys
 
 
 def test_an_empty_file_is_answered_with_a_whole_one(tmp_path):
