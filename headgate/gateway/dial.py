@@ -93,7 +93,11 @@ class Dial:
         try:
             addresses = await self.target.resolver.resolve(self.target.host)
         except Unresolved as failure:
-            self._fail(CONNECT if failure.signal == s.MISCONFIGURED else RESOLVE, failure.signal, failure.facts)
+            phase = RESOLVE
+            if failure.signal == s.MISCONFIGURED:  # nobody was asked: this can never be connected to
+                phase = CONNECT
+                self.attempt.address = address_text(self.target.host, self.target.port)
+            self._fail(phase, failure.signal, failure.facts)
         else:
             self._connect(addresses)
 

@@ -430,6 +430,7 @@ def test_an_unresolved_name_fails_in_its_phase(tmp_path: Path) -> None:
         assert outcome.attempt.t_resolved == NEVER
         impossible = Outcome(target_for(Endpoint("http", "a" * 70 + ".example", 80), resolver)).start()
         assert (await impossible.end())[:2] == (CONNECT, "misconfigured")
+        assert impossible.attempt.address == "a" * 70 + ".example:80"
         resolver.close()
 
     run(main)
