@@ -77,10 +77,13 @@ def _name(line: bytes) -> bytes:
     return name if is_token(name) else b""
 
 
-def bare_line_end(data: bytes, start: int = 0) -> Refused | None:
-    """Return the refusal of the first LF without CR in `data`, or CR without LF (but for the last byte)."""
+def bare_line_end(data: bytes, start: int = 0, *, whole: bool = False) -> Refused | None:
+    """Return the refusal of the first LF without CR in `data`, or CR without LF.
+
+    whole: no LF can follow a CR that is the last byte.
+    """
     match = _BARE.search(data, start)
-    if match is None or (match[0] == b"\r" and match.end() == len(data)):
+    if match is None or (match[0] == b"\r" and match.end() == len(data) and not whole):
         return None
     return malformed("bare-lf" if match[0] == b"\n" else "bare-cr", data, match.start())
 

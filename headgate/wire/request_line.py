@@ -36,7 +36,7 @@ def line_fault(head: bytes) -> Refused:
     """Return what is wrong with the request line of `head`, which is not three parts with a version served here."""
     end = head.find(b"\r\n")
     line = head[:end] if end >= 0 else head
-    if fault := first_bytes_fault(line) or bare_line_end(head[: end + 2] if end >= 0 else head):
+    if fault := first_bytes_fault(line) or bare_line_end(line, whole=True):
         return fault
     if end < 0:
         return malformed("request-line", head, len(head))

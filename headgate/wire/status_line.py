@@ -3,7 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
-from .grammar import OWS, bare_line_end
+from .grammar import ILLEGAL_OCTETS, OWS, bare_line_end
 from .memory import Memory
 from .refusal import Refused, malformed
 from .sniff import looks_like
@@ -41,7 +41,7 @@ def status_line_fault(line: bytes) -> Refused:
     """Return what is wrong with a status line that is not legal."""
     if not line.startswith(b"HTTP/"):
         return not_http(line)
-    if fault := bare_line_end(line + b"\r\n"):
+    if fault := bare_line_end(line, whole=True):
         return fault
     version = _VERSION.match(line, 5)
     assert version is not None  # it fits the empty string
@@ -51,8 +51,10 @@ def status_line_fault(line: bytes) -> Refused:
         return malformed("status-line", line, min(9, len(line)) if line[8:9] == b" " else 8)
     if not _CODE.match(line, 9):
         return malformed("status-code", line, 9)
-    controls = [at for at in range(13, len(line)) if line[at] == 0x7F or (line[at] < 0x20 and line[at] != 0x09)]
-    return malformed("reason", line, controls[0])
+    for at in range(13, len(line)):
+        if line[at] in ILLEGAL_OCTETS:
+            return malformed("reason", line, at)
+    return malformed("status-line", line, len(line))  # it is legal, but has no end
 
 
 def not_http(first: bytes) -> Refused:
