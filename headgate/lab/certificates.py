@@ -1,6 +1,7 @@
 """The lab's certificates and TLS contexts: good ones, and each kind of bad one, made on the fly. Nothing here is a secret."""
 
 import ssl
+import warnings
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,5 +129,7 @@ class Certificates:
 def _only_old_versions(context: ssl.SSLContext) -> None:
     """Speak TLS 1.0 and 1.1 only, as servers do that were forgotten for ten years."""
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
-    context.minimum_version = ssl.TLSVersion.TLSv1  # the deprecated version is the scenario
-    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that these versions are deprecated is the scenario
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1

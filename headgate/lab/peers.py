@@ -1,6 +1,7 @@
 """Configurations of other gateways, for the same routes and times as Headgate's: what a careful operator would write."""
 
 import json
+import os
 from typing import Any
 
 from .layout import host_and_port
@@ -13,7 +14,8 @@ def nginx(setting: Setting) -> str:
     folder, (dns_host, dns_port) = setting.folder, setting.layout.dns
     blocks = "\n".join(_nginx_upstream(setting, scenario) for scenario in setting.scenarios)
     locations = "\n".join(_nginx_location(setting, scenario) for scenario in setting.scenarios)
-    return f"""daemon off;
+    user = "user root;\n" if os.geteuid() == 0 else ""  # else its workers may not use the folder of this run
+    return f"""{user}daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log warn;

@@ -278,7 +278,7 @@ def parse_scenario(name: str, text: str) -> Scenario:
 
 def _sentence(error: ValidationError) -> str:
     """Say the first error in one sentence: key, what was expected, and a near word."""
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")  # a typo explains what is missing
     path = [str(part) for part in first["loc"] if not str(part).startswith(("function-", "literal[", "constrained-", "tuple["))]
     key, model = ".".join(path) or "file", _TABLES.get(path[0], Scenario) if len(path) > 1 else Scenario
     if first["type"] == "extra_forbidden":

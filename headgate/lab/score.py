@@ -128,6 +128,9 @@ async def play(layout: Layout, target: Target, scenario: Scenario) -> Result:
             result.sightings = await _requests(scenario, client, tokens, target)
         if scenario.expect.closed and result.sightings[-1].ended == "complete":
             result.sightings[-1].closed = await client.is_closed()
+    except PermissionError as error:
+        result.verdict, result.reason = "skipped", f"not possible here: {error}"
+        return result
     except OSError as error:
         result.verdict, result.reason = "broken", f"the gateway cannot be reached: {error.strerror or error}"
         return result
