@@ -14,7 +14,8 @@ import dns.rdatatype
 
 from ..config.schema import Dns
 from ..model import signals as s
-from .dnsquestion import Question, Reply, Unresolved, most_telling
+from .dnsanswer import Reply, Unresolved, most_telling
+from .dnsquestion import Question
 from .hosts import Address, Hosts, literal
 from .resolvconf import ResolvConf, parse_resolv_conf, parse_server
 from .watchedfile import WatchedFile
