@@ -118,16 +118,18 @@ def config(options: Options, kind: str, port: int) -> None:
 @command.command("score")
 @click.option("--gateway", required=True, metavar="URL", help="The gateway, as http://host:port.")
 @click.option("--access-log", type=click.Path(path_type=Path), help="Its access log, where Headgate's causes are read.")
-@click.option("--kind", type=click.Choice(list(KINDS)), default="", help="What it is; Headgate's own settings are played then.")
+@click.option("--kind", type=click.Choice(list(KINDS)), help="What it is; Headgate's own settings are played then.")
 @click.option("--only", "names", multiple=True, metavar="NAME", help="Only these scenarios.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_obj
-def score_(options: Options, gateway: str, access_log: Path | None, kind: str, names: tuple[str, ...], as_json: bool) -> None:
+def score_(
+    options: Options, gateway: str, access_log: Path | None, kind: str | None, names: tuple[str, ...], as_json: bool
+) -> None:
     """Play all scenarios through a gateway. Needs a running lab. Exit code 1 where an answer is not right."""
     parts = urlsplit(gateway)
     if parts.scheme != "http" or not parts.hostname:
         raise Problem(f"--gateway {gateway}: expected http://host:port")
-    target = Target(parts.hostname, parts.port or 80, kind, access_log=access_log)
+    target = Target(parts.hostname, parts.port or 80, kind or "", access_log)
     results = _run(score(options.layout, target, _chosen(options, names)))
     if as_json:
         click.echo(json.dumps([result.summary() for result in results], indent=1))
