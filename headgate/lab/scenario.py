@@ -65,6 +65,7 @@ class Step(_Table):
     repeat: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Do `steps` so many times."""
     steps: tuple["Step", ...] = ()
+    """What `repeat` repeats."""
     wait: Seconds | None = None
     """Do nothing for so long, then go on."""
     stall: Seconds | None = None
@@ -119,6 +120,7 @@ class Request(_Table):
     """One request of the client, and how the client behaves."""
 
     method: str = "GET"
+    """The request method."""
     path: str = ""
     """Appended to "/NAME"."""
     target: str | None = None
@@ -126,6 +128,7 @@ class Request(_Table):
     headers: tuple[str, ...] = ()
     """Further header lines, "Name: value"."""
     body: str | None = None
+    """The body, with its Content-Length."""
     body_bytes: Annotated[int, Field(ge=0, le=64 << 20)] | None = None
     """A body of so many letters "b"."""
     chunked: bool = False
@@ -219,14 +222,17 @@ class Scenario(_Table):
 
     name: str = ""  # the file's name; not written in the file
     title: str
+    """What the server does, in one line."""
     why: str
     """Which fault of real life this imitates."""
     group: Literal[
         "healthy", "dns", "connect", "tls", "head", "not-http", "body", "reuse", "retry", "upgrade", "client", "gateway"
     ]
+    """Which part of the table it belongs to."""
     scheme: Literal["http", "https"] = "http"
     """What the gateway is told to speak."""
     place: Literal[PLACES] = "tcp"  # type: ignore[valid-type]
+    """Where the server is found: "tcp" (it listens), or one of the places where it is not."""
     address: str | None = None
     """A literal "host:port" instead of a place of the lab."""
     servers: Literal[1, 2] = 1
@@ -236,9 +242,13 @@ class Scenario(_Table):
     dns: Dns | None = None
     """The gateway is given a name, which this answers."""
     request: tuple[Request, ...] = (Request(),)
+    """What the client sends, in this order; a plain GET when absent."""
     during: During | None = None
+    """What happens to the gateway's process meanwhile."""
     gateway: Overrides = Overrides()
+    """Extra keys for Headgate's configuration: upstream, route, server or gateway."""
     expect: Expect
+    """What is right."""
     needs: Literal["netns", "process"] | None = None
     """"netns": lab and gateway in a network namespace of their own; "process": the lab must have started the gateway."""
     peers: bool = True

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from .client import Sighting
@@ -16,7 +16,8 @@ _STYLE = {"right": "green", "differs": "yellow", "broken": "bold red", "skipped"
 
 def list_table(layout: Layout) -> Table:
     """Return all scenarios with the addresses of their servers."""
-    table = Table("scenario", "server", "what it does", box=None, pad_edge=False)
+    columns = Column("scenario", no_wrap=True), Column("server", overflow="fold"), "what it does"
+    table = Table(*columns, box=None, pad_edge=False)
     for name, scenario in layout.scenarios.items():
         table.add_row(name, Text("\n".join(layout.urls(name))), Text(scenario.title))
     return table
