@@ -12,6 +12,7 @@ from .refusal import too_large
 _PLAIN: Final = 0
 _DROPPED: Final = -1
 _ILLEGAL: Final = -2
+_NOTHING: Final = (_PLAIN, b"")
 _MOST_LINES: Final = 1024
 _LONGEST_LINE: Final = 256
 
@@ -73,15 +74,15 @@ class PureSplitter:
         number = self._names[name]
         if not colon or number == _ILLEGAL or line.translate(None, ILLEGAL_OCTETS) + b"\r" != line:
             return _ILLEGAL, b""
-        found = (number, value.strip(b" \t\r"))
-        if len(line) <= _LONGEST_LINE:
-            if len(self._plain) + len(self._odd) >= _MOST_LINES:
-                self._plain.clear()
-                self._odd.clear()
-            if number == _PLAIN:
-                self._plain.add(line)
-            else:
-                self._odd[line] = found
+        if len(line) > _LONGEST_LINE:
+            return number, value.strip(b" \t\r")
+        if len(self._plain) + len(self._odd) >= _MOST_LINES:
+            self._plain.clear()
+            self._odd.clear()
+        if number == _PLAIN:
+            self._plain.add(line)
+            return _NOTHING
+        found = self._odd[line] = number, value.strip(b" \t\r")
         return found
 
     def _name(self, name: bytes) -> int:

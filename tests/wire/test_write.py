@@ -14,6 +14,7 @@ def test_our_status_lines_are_legal(status: int) -> None:
 
 def test_the_forms() -> None:
     assert STATUS_LINES[502] == b"HTTP/1.1 502 Bad Gateway\r\n"
+    assert STATUS_LINES[413] == b"HTTP/1.1 413 Content Too Large\r\n"
     assert field(b"A", b"b") == b"A: b\r\n"
     assert content_length(0) == b"Content-Length: 0\r\n"
     assert upgrade_lines(b"websocket") == b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
