@@ -73,10 +73,8 @@ def target_fault(head: bytes, method: bytes, offset: int) -> Refused:
 
 
 def size_fault(head: bytes, end: int, limits: WireLimits) -> Refused:
-    """Return the refusal of a head that is too large, or has no first line (`end` is not above 0)."""
-    if end <= 0:
-        return malformed("request-line", head, 0)
+    """Return the refusal of a head that is too large; `end` is that of its first line."""
     if end > limits.request_line_bytes:
         return too_large("request_line_bytes", limits.request_line_bytes, end)
-    name, _ = largest_line(head, end + 2)
+    name, _ = largest_line(head, max(0, end + 2))
     return too_large("request_header_bytes", limits.request_header_bytes, len(head), name)

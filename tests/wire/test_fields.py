@@ -1,5 +1,8 @@
+import sys
+
 import pytest
 
+from headgate.wire import fields
 from headgate.wire.fields import find, without
 from headgate.wire.refusal import Refused
 
@@ -77,6 +80,15 @@ def test_the_constructor_takes_lower_case_tokens_only(implementation: type) -> N
     for special in ({b"Host": 1}, {b"a b": 1}, {b"a": 0}, {b"": 1}):
         with pytest.raises(AssertionError):
             implementation(special)
+
+
+def test_the_pure_splitter_serves_where_it_is_wanted_or_no_other_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADGATE_PURE", "1")
+    assert fields._splitter() is fields.PureSplitter
+    monkeypatch.delenv("HEADGATE_PURE")
+    monkeypatch.delattr("headgate.wire._fields", raising=False)
+    monkeypatch.setitem(sys.modules, "headgate.wire._fields", None)
+    assert fields._splitter() is fields.PureSplitter
 
 
 HEAD = b"GET / HTTP/1.1\r\nA: 1\r\nB:2\r\na:  3 \r\nC-D: x:y\r\n"

@@ -214,6 +214,11 @@ def test_each_limit_names_itself(limit: str, value: int, head: bytes, seen: int)
     read_request_head(head, WireLimits(**{limit: seen}))
 
 
+@pytest.mark.parametrize("head", [b"\n" + b"x" * 200, b"x" * 200, b"\r\n" + b"x" * 200])
+def test_a_large_head_without_a_first_line_is_too_large(head: bytes) -> None:
+    assert refused(head, WireLimits(request_header_bytes=100)).facts["limit"] == "request_header_bytes"
+
+
 def test_the_largest_line_is_named_when_the_section_is_too_large() -> None:
     refusal = refused(GET + b"X: 1\r\nCookie: " + b"c" * 90 + b"\r\nY: 2\r\n", WireLimits(request_header_bytes=100))
     assert refusal.facts["header_name"] == "Cookie"
