@@ -7,8 +7,8 @@ from .fields import Splitter, without
 from .framing import CHUNKED, check_coding, read_length
 from .grammar import bare_line_end, elements, is_token, locate
 from .limits import WireLimits
-from .refusal import malformed
-from .request_line import MINORS, first_bytes_fault, line_fault, size_fault, target_fault, unusual_method
+from .refusal import Refused, malformed
+from .request_line import MINORS, check_method, first_bytes_fault, line_fault, size_fault, target_fault
 from .target import HOSTS, TARGET_OCTETS, has_dots, read_target
 
 (
@@ -83,39 +83,37 @@ def read_request_head(head: bytes, limits: WireLimits) -> RequestHead:
         first = target[0]
     except (ValueError, KeyError, IndexError):
         raise line_fault(head) from None
-    if method not in _METHODS and (fault := unusual_method(method, head)):
-        raise fault
-    request.method = method
-    request.target = target
-    authority = None
-    request.forward_target = target
+    if method not in _METHODS:
+        check_method(method, head)
+    request.method, request.target, request.forward_target = method, target, target
     request.path = target[: target.index(_MARK)] if _MARK in target else target
-    if first != _SLASH or target.translate(None, TARGET_OCTETS) or has_dots(request.path):
-        authority = _set_target(request, head)
+    plain = first == _SLASH and not target.translate(None, TARGET_OCTETS) and not has_dots(request.path)
+    authority = None if plain else _set_target(request, head)
     request.forward, special = _splitter.split(head, end + 1, limits.request_header_count)
-    host = None
-    usual = True
+    host, usual = None, minor == 1
     for field, value in special:
         if field == HOST and host is None:
             host = HOSTS[value]
             if host is None:
-                raise malformed("host-invalid", head, locate(head, b"host"), b"Host")
+                raise _host_fault(head, 1)
         elif field != CONNECTION or value != b"keep-alive":
             usual = False
-    if host is None:
-        if minor == 1:
-            raise malformed("host-missing", head, max(0, len(head) - 2))
-        host = b""
-    request.host = host if authority is None else authority
-    if usual and minor == 1:
-        request.length = 0
-        request.keep_alive = True
+    if host is None and minor == 1:
+        raise _host_fault(head, 0)
+    request.host = authority or host or b""
+    if usual:
         request.expect = request.te_trailers = False
-        request.upgrade = b""
-        request.managed = None
+        request.length, request.keep_alive, request.upgrade, request.managed = 0, True, b"", None
     else:
         _read_special(request, special, head)
     return request
+
+
+def _host_fault(head: bytes, count: int) -> Refused:
+    """Return the refusal of a head with none, one illegal, or several Host fields."""
+    if count == 0:
+        return malformed("host-missing", head, max(0, len(head) - 2))
+    return malformed("host-invalid" if count == 1 else "host-repeated", head, locate(head, b"host"), b"Host")
 
 
 def _set_target(request: RequestHead, head: bytes) -> bytes | None:
@@ -140,7 +138,7 @@ def _read_special(request: RequestHead, special: list[tuple[int, bytes]], head: 
         if field not in fields:
             fields[field] = value
         elif field == HOST:
-            raise malformed("host-repeated", head, locate(head, b"host"), b"Host")
+            raise _host_fault(head, 2)
         else:
             fields[field] += b", " + value
     request.length = _length(request, fields, head)

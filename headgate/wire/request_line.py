@@ -17,19 +17,18 @@ _CONTROLS: Final = (ILLEGAL_OCTETS + b"\t").translate(None, b"\r\n")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 
 
-def unusual_method(method: bytes, head: bytes) -> Refused | None:
-    """Return the refusal of a method, or None if it may go on.
+def check_method(method: bytes, head: bytes) -> None:
+    """Return if a method may go on. Raises Refused: method, request-line.
 
     A standard method in another case is refused too: "head" is not HEAD, but a lenient server answers it without a body.
     """
     if not method:
-        return malformed("request-line", head, 0)
+        raise malformed("request-line", head, 0)
     illegal = method.translate(None, TOKEN_OCTETS)
     if illegal:
-        return malformed("method", head, min(method.index(octet) for octet in illegal))
+        raise malformed("method", head, min(method.index(octet) for octet in illegal))
     if method in _NOT_SERVED or (method not in _STANDARD and method.upper() in _STANDARD):
-        return unsupported("method", head, 0)
-    return None
+        raise unsupported("method", head, 0)
 
 
 def line_fault(head: bytes) -> Refused:
