@@ -1,6 +1,8 @@
 """`headgate serve`: read the configuration, bind, and run the gateway."""
 
 import asyncio
+import gc
+import socket
 import sys
 
 import click
@@ -9,7 +11,7 @@ import uvloop
 from ..config.findings import BadConfig
 from ..config.load import from_servers, load
 from ..config.schema import Config
-from ..gateway.sockets import CannotListen, bind
+from ..gateway.sockets import CannotListen, address_of, bind
 from ..gateway.worker import Worker
 from .main import stop
 
@@ -52,9 +54,12 @@ def _configuration(file: str | None, listen: tuple[str, ...], servers: tuple[str
     return from_servers(listen or ("127.0.0.1:8080",), servers)
 
 
-async def _serve(config: Config, sockets: list) -> None:  # type: ignore[type-arg]
+async def _serve(config: Config, sockets: list[socket.socket]) -> None:
     worker = Worker(config, asyncio.get_running_loop())
     await worker.listen(sockets)
-    for address in config.gateway.listen:
-        worker.recorder.note(f"listening on {address}")
+    for sock in sockets:
+        worker.recorder.note(f"listening on {address_of(sock)}")
+    gc.collect()
+    gc.freeze()  # what is here now stays: the collector need not look at it again
+    gc.set_threshold(50_000, 20, 50)
     await worker.run()

@@ -343,6 +343,7 @@ class Downstream(asyncio.Protocol):
         """Stop reading from the client, for one reason more."""
         if not self._pauses and not self.transport.is_closing():
             self.transport.pause_reading()
+            self.arm("total")  # its silence is our doing now
         self._pauses.add(why)
 
     def resume(self, why: str) -> None:
@@ -351,6 +352,8 @@ class Downstream(asyncio.Protocol):
             self._pauses.discard(why)
             if not self._pauses and not self.transport.is_closing():
                 self.transport.resume_reading()
+                if self.flow is not None and not self.flow.request_done:
+                    self.arm("body")
 
     def drain(self) -> None:
         """The gateway stops: close when idle; a running exchange closes the connection at its end."""

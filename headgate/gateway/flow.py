@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from ..diagnose.classify import classify
 from ..model.exchange import Attempt, Exchange
 from ..model.facts import Facts
-from ..model.phases import ADMIT, BODY, HEAD, SEND
+from ..model.phases import ADMIT, BODY, CONNECT, HEAD, SEND
 from ..model.signals import (
     CLIENT_DEADLINE,
     CLIENT_GONE,
@@ -23,13 +23,14 @@ from ..model.signals import (
     MALFORMED,
     NO_SERVER,
     OVERLOAD,
+    RESET,
     TOO_LARGE,
     TOTAL_DEADLINE,
     UPGRADE,
 )
 from ..render.proxy_status import received_status
 from ..wire.chunks import ChunkReader
-from ..wire.framing import CHUNKED, UNTIL_CLOSE
+from ..wire.framing import CHUNKED
 from ..wire.request import RequestHead
 from ..wire.response import ResponseHead
 from ..wire.write import LAST_CHUNK, chunk
@@ -180,7 +181,10 @@ class Flow(Exchange):
         conn = cast(Upstream, protocol)
         conn.address = self.attempt.address
         self.attempt.opened = conn.opened
-        self.send(conn)
+        if conn.fit() or conn.greeted:
+            self.send(conn)
+        else:  # it ended before anything was sent
+            self.fail(CONNECT, RESET, {"error": "closed as soon as it was open"})
 
     def _not_dialled(self, phase: int, signal: str, facts: Facts) -> None:
         self._dial = None
@@ -515,7 +519,7 @@ class Flow(Exchange):
         if self.started:
             self.outcome = "cut"
             head = self.response_head
-            self.down.cut(hard=not self.chunked and (head is None or head.length == UNTIL_CLOSE))
+            self.down.cut(hard=not self.chunked and (head is None or head.length < 0))
             self.worker.recorder.ended(self)
             return
         self.outcome = "answered"

@@ -6,6 +6,8 @@ import os
 import socket
 import stat
 
+from ..config.endpoints import parse_listen
+
 _HINTS = {
     errno.EADDRINUSE: "another program listens there: `ss -ltnp` shows which",
     errno.EACCES: "ports below 1024 need the capability CAP_NET_BIND_SERVICE (or root)",
@@ -17,26 +19,27 @@ class CannotListen(Exception):
     """An address cannot be listened on. The message says which, why, and what to do."""
 
 
-def split_listen(address: str) -> tuple[str, int]:
-    """Return (host, port) of "host:port" or "[v6]:port"; port -1 and the path as host for "unix:/path". Raises CannotListen."""
-    if address.startswith("unix:"):
-        return address[5:], -1
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise CannotListen(f"cannot listen on {address!r}: expected host:port, [v6]:port or unix:/path")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def bind(address: str) -> socket.socket:
-    """Return a listening socket for an address of the configuration. Raises CannotListen."""
-    host, port = split_listen(address)
+def bind(text: str) -> socket.socket:
+    """Return a listening socket for an address of the configuration ("host:port", "unix:/path"). Raises CannotListen."""
+    address = parse_listen(text)
     try:
-        return _bind_unix(host) if port < 0 else _bind_tcp(host, port)
+        return _bind_unix(address.path) if address.path else _bind_tcp(address.host, address.port)
     except socket.gaierror as error:
-        raise CannotListen(f"cannot listen on {address}: {host!r} is no address of this machine ({error.strerror})") from None
+        raise CannotListen(
+            f"cannot listen on {address}: {address.host!r} is no address of this machine ({error.strerror})"
+        ) from None
     except OSError as error:
         hint = _HINTS.get(error.errno or 0)
         raise CannotListen(f"cannot listen on {address}: {error.strerror}" + (f"; {hint}" if hint else "")) from None
+
+
+def address_of(sock: socket.socket) -> str:
+    """Return the address a socket really listens on, as text: port 0 has become a number."""
+    name = sock.getsockname()
+    if not isinstance(name, tuple):
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+    return f"{host}:{name[1]}"
 
 
 def _bind_tcp(host: str, port: int) -> socket.socket:

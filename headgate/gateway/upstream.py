@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _REASONS: Final = {"send": SEND, "head": HEAD, "idle": BODY, "tunnel": BODY}
 """Deadlines by the key of their setting, and the phase whose time they bound."""
+_GREETING: Final = 4096
+"""Most bytes kept of what a server says before it was asked."""
 
 
 class Upstream(asyncio.Protocol):
@@ -36,6 +38,7 @@ class Upstream(asyncio.Protocol):
     __slots__ = (
         "_buffer",
         "_chunks",
+        "_early",
         "_left",
         "_reader",
         "_reason",
@@ -69,6 +72,7 @@ class Upstream(asyncio.Protocol):
         self._reason = ""
         self._reader: Callable[[bytes], None] = self._read_idle
         self._buffer = b""
+        self._early = b""  # came before the first request was sent
         self._left = 0
         self._chunks: ChunkReader | None = None
         self.address = ""
@@ -86,7 +90,19 @@ class Upstream(asyncio.Protocol):
         self.last_byte = 0.0
         if not whole:
             self._keep_spare()
-        self.transport.write(data)
+        if self._early:
+            self.worker.loop.call_soon(self._read_early, flow)
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def _read_early(self, flow: "Flow") -> None:
+        """Read what a new connection brought before anything was asked: the greeting of some other protocol, or its end."""
+        if self.flow is not flow:
+            return
+        data, self._early = self._early, b""
+        self._reader(data)
+        if self.flow is flow and self.transport.is_closing():
+            self._broken(EOF, None)
 
     def arm(self, reason: str, when: float) -> None:
         """Set the deadline of the present phase: `reason` is the key of its timeout."""
@@ -190,6 +206,11 @@ class Upstream(asyncio.Protocol):
         else:
             self.close()
 
+    @property
+    def greeted(self) -> bool:
+        """Whether the server spoke before it was asked."""
+        return bool(self._early)
+
     def fit(self) -> bool:
         """Tell whether an idle connection may be used."""
         return not self.transport.is_closing()
@@ -246,6 +267,8 @@ class Upstream(asyncio.Protocol):
         if self.flow is None:
             self._closed_idle()
         else:
+            if self._early:
+                self._read_early(self.flow)
             if self._spare >= 0:
                 self._rescue()
             if self.flow is not None:
@@ -361,9 +384,12 @@ class Upstream(asyncio.Protocol):
         flow.tunnel.from_server(data)
 
     def _read_idle(self, data: bytes) -> None:
-        """A byte nobody asked for: this connection can no longer be trusted."""
-        self.server.drop(self)
-        self.close()
+        """A byte nobody asked for: a kept connection can no longer be trusted; a new one is about to show what it speaks."""
+        if self.served:
+            self.server.drop(self)
+            self.close()
+        elif len(self._early) < _GREETING:
+            self._early += data
 
     def _read_nothing(self, data: bytes) -> None:
         """Ignore what still comes while closing."""

@@ -1,7 +1,6 @@
 """One worker: a loop, its listening sockets, and everything that the exchanges it moves have in common, decided at load time."""
 
 import asyncio
-import gc
 import secrets
 import signal
 import socket
@@ -84,9 +83,6 @@ class Worker:
         for number, action in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGUSR1, self.reopen)):
             self.loop.add_signal_handler(number, action)
         self.loop.call_later(TICK, self._tick)
-        gc.collect()
-        gc.freeze()  # what is here now stays: the collector need not look at it again
-        gc.set_threshold(50_000, 20, 50)
         try:
             await self._stopped
         finally:
@@ -114,11 +110,20 @@ class Worker:
     def _end(self) -> None:
         for client in list(self.clients):
             client.stopped()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Let go of everything, and of `run`."""
+        for group in self.groups.values():
+            for server in group.servers:
+                server.close_idle()
         if not self._stopped.done():
             self._stopped.set_result(None)
 
     def _tick(self) -> None:
         """Do what has to be done regularly: deadlines, waiting log lines; each second the servers' state."""
+        if self._stopped.done():
+            return
         self.loop.call_later(TICK, self._tick)
         self.deadlines.turn()
         self.recorder.flush()
@@ -126,5 +131,5 @@ class Worker:
         if self._turns % 20 == 0:
             for group in self.groups.values():
                 group.turn()
-        if self.stopping and not self.clients and not self._stopped.done():
-            self._stopped.set_result(None)
+        if self.stopping and not self.clients:
+            self._finish()
