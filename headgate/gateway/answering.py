@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 from ..wire.fields import find
 
 if TYPE_CHECKING:
-    from .flow import Flow
+    from .ending import Ending
     from .worker import Worker
 
 RETRY_AFTER = 5
 """Seconds after which a client may ask again, where the cause is temporary and nothing better is known."""
 
 
-def answer_bytes(worker: "Worker", flow: "Flow", *, keep: bool) -> bytes:
+def answer_bytes(worker: "Worker", flow: "Ending", *, keep: bool) -> bytes:
     """Return the whole response for a failed or refused exchange, and note its status on the record."""
     cause = flow.cause
     assert cause is not None

@@ -23,7 +23,7 @@ class BodyCheck:
     __slots__ = ("_coding", "_decoder", "_limit", "_offset")
 
     def __init__(self, limit: int, coding: bytes) -> None:
-        """limit: most bytes, 0 for any number; coding: the content coding to decode, b"" for none. br, zstd and lists are not decoded."""
+        """limit: most bytes, 0 for any number; coding: the content coding to decode. br, zstd, lists and b"" are not decoded."""
         self._limit = limit
         self._coding = coding.decode("latin-1")
         window = _WINDOWS.get(coding)

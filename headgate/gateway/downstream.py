@@ -18,6 +18,7 @@ from ..wire.refusal import Refused
 from ..wire.request import RequestHead, check_early_request, read_request_head
 from .answering import answer_bytes
 from .deadlines import NONE, Deadlines
+from .ending import Ending
 from .flow import Flow
 from .forwarding import forwarding_lines, told_client, told_reference, told_scheme, within
 
@@ -36,27 +37,10 @@ class Downstream(asyncio.Protocol):
     """A connection from a client."""
 
     __slots__ = (
-        "_buffer",
-        "_chunks",
-        "_forwarding",
-        "_forwarding_host",
-        "_head_began",
-        "_left",
-        "_pauses",
-        "_reader",
-        "_reason",
-        "client",
-        "deadline",
-        "details",
-        "flow",
-        "plain",
-        "scheme",
-        "slot",
-        "surplus_connection",
-        "transport",
-        "trusts",
-        "worker",
-    )
+        "_buffer", "_chunks", "_forwarding", "_forwarding_host", "_head_began", "_left", "_pauses", "_reader",
+        "_reason", "client", "deadline", "details", "flow", "plain", "scheme", "slot", "surplus_connection",
+        "transport", "trusts", "worker",
+    )  # fmt: skip
 
     def __init__(self, worker: "Worker", scheme: str) -> None:
         self.worker = worker
@@ -284,7 +268,7 @@ class Downstream(asyncio.Protocol):
             data, self._buffer = self._buffer, b""
             self._read_tunnel(data)
 
-    def answer(self, flow: Flow, *, keep: bool) -> None:
+    def answer(self, flow: Ending, *, keep: bool) -> None:
         """Send an answer of the gateway's own."""
         flow.write(answer_bytes(self.worker, flow, keep=keep))
 

@@ -1,20 +1,18 @@
 """The life of a request, top to bottom: open → admit → pick → dial → send → head → body → finish, and from anywhere → fail.
 
 A Flow is an Exchange while it is alive. Its steps stand here in the order in which they happen, each named for its phase; the
-state is on the object. Healthy exchanges run through it in callbacks, without a task or a timer of their own. `fail` is the only
-fork: it names the cause, asks `may_retry`, and goes back to `pick`, answers, or cuts.
+state is on the object, and how it ends stands in ending.py. Healthy exchanges run through it in callbacks, without a task or a
+timer of their own.
 """
 
 from asyncio import BaseProtocol, BaseTransport
 from typing import TYPE_CHECKING, cast
 
 from ..diagnose.classify import classify
-from ..model.exchange import Attempt, Exchange
+from ..model.exchange import Attempt
 from ..model.facts import Facts
-from ..model.phases import ADMIT, BODY, CONNECT, HEAD, SEND
+from ..model.phases import BODY, HEAD, SEND
 from ..model.signals import (
-    CLIENT_DEADLINE,
-    CLIENT_GONE,
     CLIENT_TOO_LARGE,
     DENIED,
     LIMIT,
@@ -23,9 +21,7 @@ from ..model.signals import (
     MALFORMED,
     NO_SERVER,
     OVERLOAD,
-    RESET,
     TOO_LARGE,
-    TOTAL_DEADLINE,
     UPGRADE,
 )
 from ..render.proxy_status import received_status
@@ -36,9 +32,8 @@ from ..wire.response import ResponseHead
 from ..wire.write import LAST_CHUNK, chunk
 from .bodycheck import BodyCheck
 from .dial import Dial
-from .evidence import gather
+from .ending import Ending
 from .forwarding import is_loop, request_lines, response_lines, within
-from .retry import may_retry
 from .router import Miss
 from .splice import WORTH
 from .tunnel import Tunnel, refusal
@@ -46,48 +41,14 @@ from .upload import Upload
 from .upstream import Upstream
 
 if TYPE_CHECKING:
-    from ..model.cause import Cause
-    from .downstream import Downstream
     from .group import Group
     from .pool import Server
-    from .worker import Worker
 
 
-class Flow(Exchange):
-    """An exchange under way: the record, and what moves it."""
+class Flow(Ending):
+    """An exchange under way, step by step."""
 
-    __slots__ = (
-        "_check", "_continued", "_dial", "_fresh", "_interim", "_keep", "_server", "_tried", "attempt", "chunked", "conn", "down",
-        "group", "head", "idle", "raw", "request_done", "response_head", "started", "t_limit", "tunnel", "upload", "worker",
-    )  # fmt: skip
-
-    head: RequestHead  # set by `open`, as are group and attempt by the steps that follow
-    group: "Group"
-    attempt: Attempt  # the try under way, or the last one
-
-    def __init__(self, down: "Downstream", reference: str, now: float) -> None:
-        Exchange.__init__(self, reference, down.client, down.scheme, now)
-        self.down = down
-        self.worker: Worker = down.worker
-        self.trusted = down.details
-        self.raw = b""  # the request head as it came, for look-ups that few requests need
-        self.t_limit = now + 3600.0  # when the time for the whole exchange is up
-        self.conn: Upstream | None = None
-        self.upload: Upload | None = None
-        self.tunnel: Tunnel | None = None
-        self.request_done = True  # the request is complete, as far as the client goes
-        self.started = False  # a byte of the final response went to the client
-        self.chunked = False  # the response body is written in chunks
-        self.idle = 0.0  # timeout of the response body, seconds of silence
-        self.response_head: ResponseHead | None = None
-        self._check: BodyCheck | None = None
-        self._dial: Dial | None = None
-        self._server: Server | None = None  # counted as busy with this exchange
-        self._tried: list[Server] = []
-        self._fresh = False  # the next try must not use a kept connection
-        self._interim = 0  # interim responses so far
-        self._continued = False  # the client was told 100 (Continue)
-        self._keep = False  # the client's connection may serve another request
+    __slots__ = ()
 
     # Open: route, and let in or not.
 
@@ -181,10 +142,7 @@ class Flow(Exchange):
         conn = cast(Upstream, protocol)
         conn.address = self.attempt.address
         self.attempt.opened = conn.opened
-        if conn.fit() or conn.greeted:
-            self.send(conn)
-        else:  # it ended before anything was sent
-            self.fail(CONNECT, RESET, {"error": "closed as soon as it was open"})
+        self.send(conn)
 
     def _not_dialled(self, phase: int, signal: str, facts: Facts) -> None:
         self._dial = None
@@ -279,7 +237,7 @@ class Flow(Exchange):
         if length - len(rest) >= WORTH and self._check is None and self.down.plain and conn.plain:
             self.write(lines)
             conn.feed(rest)
-            conn.splice()
+            conn.hand_to_kernel()
         else:
             self.write(lines)
             if rest:
@@ -383,152 +341,3 @@ class Flow(Exchange):
         if self.conn is not None:
             self.conn.resume_reading()
         self.down.arm("total" if self.request_done else "body")
-
-    # The end, one way or the other.
-
-    def finish(self) -> None:
-        """The response is complete: keep the connections where that is possible, and the record."""
-        attempt = self.attempt
-        attempt.t_end = self.t_end = now = self.worker.clock()
-        conn, server = self.conn, self._server
-        assert conn is not None
-        assert server is not None
-        self.conn = self._server = None
-        server.busy -= 1
-        if server.strikes:
-            self.group.works(server)
-        head = self.response_head
-        if head is not None and head.keep_alive and self.request_done and attempt.signal is None and not conn.paused:
-            if head.keep_alive_timeout >= 0:
-                server.told(head.keep_alive_timeout)
-            conn.rest(now)
-        else:
-            conn.close()
-        if attempt.signal is not None:
-            self.worker.recorder.attempt_failed(self, attempt)
-        self.outcome = "tunnel" if self.tunnel is not None else "served"
-        self.worker.recorder.ended(self)
-        self.down.done(close=not self._keep, linger=not self.request_done)
-
-    def fail(self, phase: int, signal: str, facts: Facts | None = None) -> None:
-        """The try under way failed: name the cause, and try again, answer, or cut."""
-        now = self.worker.clock()
-        attempt, server, group = self.attempt, self._server, self.group
-        assert server is not None
-        cause = self._end_attempt(phase, signal, facts, now)
-        if cause.strike:
-            group.strike(server)
-        kept = attempt.reused and attempt.received == 0
-        if not kept:
-            self._tried.append(server)
-        verdict = attempt.verdict = may_retry(
-            cause,
-            phase,
-            signal,
-            method=self.method,
-            started=self.started,
-            kept=kept,
-            replayable=self.upload is None or self.upload.replayable,
-            tries_left=group.settings.retry.attempts - len(self._tried),
-            time_left=self.t_limit - now,
-            elsewhere=group.elsewhere(self._tried),
-        )
-        self.worker.recorder.attempt_failed(self, attempt)
-        if verdict.startswith("again"):
-            self._fresh = kept
-            self.pick(now)
-        else:
-            self.cause = cause
-            self._conclude()
-
-    def _end_attempt(self, phase: int, signal: str, facts: Facts | None, now: float) -> "Cause":
-        """Put down why the try ended, and let go of its connection and server."""
-        attempt = self.attempt
-        attempt.phase = phase
-        attempt.signal = signal
-        attempt.facts = facts = gather(attempt, self.conn, facts, now)
-        attempt.cause = cause = classify(phase, signal, facts)
-        attempt.t_end = now
-        if self._dial is not None:
-            self._dial.cancel()
-            self._dial = None
-        if self.conn is not None:
-            self.conn.abandon()
-            self.conn = None
-        if self._server is not None:
-            self._server.busy -= 1
-            self._server = None
-        return cause
-
-    def refuse(self, signal: str, facts: Facts | None = None) -> None:
-        """The request ends before any try, or for want of a server for another."""
-        self.signal = signal
-        self.facts = facts or {}
-        self.cause = classify(ADMIT, signal, self.facts)
-        self.worker.recorder.refused(self)
-        self._conclude()
-
-    def fail_client(self, signal: str, facts: Facts | None = None) -> None:
-        """The client left, or broke the rules: never the server's fault."""
-        now = self.worker.clock()
-        facts = facts or {}
-        facts.setdefault("elapsed_ms", round((now - self.t_begin) * 1000))
-        facts.setdefault("body_received", self.received)
-        phase = self.attempt.phase if self.attempts else ADMIT
-        if self._server is not None:
-            self._end_attempt(phase, signal, facts, now)
-            self.attempt.verdict = "not-wanted"
-        self.signal, self.facts = signal, facts
-        self.cause = classify(phase, signal, facts)
-        self.worker.recorder.refused(self)
-        if self.cause.status == 499:
-            self._leave(now)
-        else:
-            self._conclude()
-
-    def client_left(self, error: str = "") -> None:
-        """The client closed its connection."""
-        if self.tunnel is not None:
-            self.finish()
-        else:
-            self.fail_client(CLIENT_GONE, {"error": error} if error else None)
-
-    def client_late(self, what: str, limit: float) -> None:
-        """The client was too slow: what is "body" (its request) or "read" (the response)."""
-        facts: Facts = {"rule": what, "limit": f"gateway.timeouts.{what}", "limit_value": limit, "silent_ms": round(limit * 1000)}
-        self.fail_client(CLIENT_DEADLINE, facts)
-
-    def out_of_time(self) -> None:
-        """The time for the whole exchange is up."""
-        if self._server is not None:
-            facts: Facts = {"limit": "timeouts.total", "limit_value": self.group.settings.timeouts.total}
-            self.fail(self.attempt.phase, TOTAL_DEADLINE, facts)
-
-    def _leave(self, now: float) -> None:
-        """Nobody is left to answer."""
-        if not self.started:
-            self.status = 499
-        self.outcome = "gone"
-        self.t_end = now
-        self.worker.recorder.ended(self)
-        self.down.drop()
-
-    def _conclude(self) -> None:
-        """Answer in the gateway's own name, or cut: a response that broke off must never look complete."""
-        self.t_end = self.worker.clock()
-        if self.started:
-            self.outcome = "cut"
-            head = self.response_head
-            self.down.cut(hard=not self.chunked and (head is None or head.length < 0))
-            self.worker.recorder.ended(self)
-            return
-        self.outcome = "answered"
-        keep = self._keep and self.request_done and not self.worker.stopping
-        self.down.answer(self, keep=keep)
-        self.worker.recorder.ended(self)
-        self.down.done(close=not keep, linger=True)
-
-    def write(self, data: bytes) -> None:
-        """Send bytes to the client."""
-        self.sent += len(data)
-        self.down.transport.write(data)

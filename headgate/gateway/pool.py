@@ -26,20 +26,9 @@ class Server:
     """One server of an upstream, with its idle connections (the latest used first) and what it is busy with."""
 
     __slots__ = (
-        "_clock",
-        "_hint",
-        "_learned_at",
-        "busy",
-        "down",
-        "idle",
-        "idle_limit",
-        "label",
-        "resting_until",
-        "settings",
-        "strikes",
-        "target",
-        "weight",
-    )
+        "_clock", "_hint", "_learned_at", "busy", "down", "idle", "idle_limit", "label", "resting_until", "settings",
+        "strikes", "target", "weight",
+    )  # fmt: skip
 
     def __init__(
         self, label: str, target: Target, settings: KeepAlive, clock: Callable[[], float], weight: int = 1, down: bool = False

@@ -1,6 +1,6 @@
 """What is kept of every exchange: an access line, one error line for each failed attempt, and counters, in small batches.
 
-Error lines go out at once. Access lines wait for the next tick at most. A log that cannot be written is counted, never waited for.
+Error lines go out at once. Access lines wait for the next tick at most. A log that cannot be written is never waited for.
 """
 
 import os

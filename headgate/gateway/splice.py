@@ -38,8 +38,8 @@ class Splice:
     ) -> None:
         """Prepare to move `length` bytes. Raises OSError when descriptors run out.
 
-        moved(taken, given): called after each wake-up that got anywhere, with the bytes taken from the source and given to the target.
-        ended(how, error): called once, with "done", "eof" (the source closed early), or "source" or "target" (that socket failed).
+        moved(taken, given): called after each wake-up that got anywhere: bytes from the source, bytes to the target.
+        ended(how, error): called once: "done", "eof" (the source closed early), "source" or "target" (that socket failed).
         """
         self._loop = loop
         self._left = length  # still to be taken from the source

@@ -5,8 +5,6 @@ watched: the server's closing it, or a byte nobody asked for, takes it out of th
 """
 
 import asyncio
-import os
-import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
@@ -17,9 +15,10 @@ from ..wire.chunks import ChunkReader
 from ..wire.framing import CHUNKED, UNTIL_CLOSE
 from ..wire.refusal import Refused
 from ..wire.response import check_early_response, read_response_head
+from .bulk import Bulk
 from .deadlines import NONE, Deadlines
 from .dial import signal_of
-from .splice import Splice
+from .spare import Spare
 
 if TYPE_CHECKING:
     from .flow import Flow
@@ -36,28 +35,10 @@ class Upstream(asyncio.Protocol):
     """A connection to a server."""
 
     __slots__ = (
-        "_buffer",
-        "_chunks",
-        "_early",
-        "_left",
-        "_reader",
-        "_reason",
-        "_spare",
-        "_splice",
-        "address",
-        "deadline",
-        "flow",
-        "last_byte",
-        "opened",
-        "paused",
-        "plain",
-        "rested_since",
-        "served",
-        "server",
-        "slot",
-        "transport",
+        "_buffer", "_chunks", "_early", "_reader", "_reason", "_spare", "address", "bulk", "deadline", "flow",
+        "last_byte", "left", "opened", "paused", "plain", "rested_since", "served", "server", "slot", "transport",
         "worker",
-    )
+    )  # fmt: skip
 
     def __init__(self, worker: "Worker", server: "Server") -> None:
         self.worker = worker
@@ -73,12 +54,12 @@ class Upstream(asyncio.Protocol):
         self._reader: Callable[[bytes], None] = self._read_idle
         self._buffer = b""
         self._early = b""  # came before the first request was sent
-        self._left = 0
+        self.left = 0
         self._chunks: ChunkReader | None = None
         self.address = ""
         self.plain = server.target.context is None
-        self._splice: Splice | None = None
-        self._spare = -1  # a second descriptor, while a broken write must not cost an answer that is already here
+        self.bulk: Bulk | None = None
+        self._spare: Spare | None = None
 
     # What the exchange asks for.
 
@@ -90,9 +71,10 @@ class Upstream(asyncio.Protocol):
         self.last_byte = 0.0
         if not whole:
             self._keep_spare()
-        if self._early:
+        ended = self.transport.is_closing()
+        if self._early or ended:
             self.worker.loop.call_soon(self._read_early, flow)
-        if not self.transport.is_closing():
+        if not ended:
             self.transport.write(data)
 
     def _read_early(self, flow: "Flow") -> None:
@@ -100,7 +82,8 @@ class Upstream(asyncio.Protocol):
         if self.flow is not flow:
             return
         data, self._early = self._early, b""
-        self._reader(data)
+        if data:
+            self._reader(data)
         if self.flow is flow and self.transport.is_closing():
             self._broken(EOF, None)
 
@@ -126,63 +109,24 @@ class Upstream(asyncio.Protocol):
         elif length == UNTIL_CLOSE:
             self._reader = self._read_until_close
         else:
-            self._left = length
+            self.left = length
             self._reader = self._read_length
 
-    def splice(self) -> None:
+    def hand_to_kernel(self) -> None:
         """Let the kernel move the rest of the body to the client, where it can."""
-        flow = self.flow
-        assert flow is not None
-        target = flow.down.transport
-        if target.get_write_buffer_size() or target.is_closing():
-            return  # bytes wait in front: the ordinary way keeps the order
-        try:
-            sockets = self.transport.get_extra_info("socket"), target.get_extra_info("socket")
-            splice = Splice(
-                self.worker.loop, sockets[0].fileno(), sockets[1].fileno(), self._left, self._moved, self._splice_ended
-            )
-        except OSError:
-            return
-        self._splice = splice
-        self.transport.pause_reading()
-        splice.start()
-
-    def _moved(self, taken: int, given: int) -> None:
-        flow = self.flow
-        if flow is None:
-            return
-        now = self.worker.clock()
-        if taken:
-            self.last_byte = now
-        self._left -= taken
-        flow.spliced(taken, given)
-        stalled = self._splice is not None and self._splice.blocked  # then it is the client who has to read
-        self.worker.deadlines.arm(self, now + (self.worker.client_timeouts["read"] if stalled else flow.idle))
-
-    def _splice_ended(self, how: str, error: OSError | None) -> None:
-        self._splice = None
-        flow = self.flow
-        if flow is None:
-            return
-        if how == "done":
-            self._reader = self._read_surplus
-            self.transport.resume_reading()
-            flow.body_ended(b"", b"")
-        elif how == "target":
-            flow.client_left(str(error))
-        else:
-            signal, facts = signal_of(error) if error is not None else (EOF, None)
-            flow.fail(BODY, signal, facts)
+        self.bulk = Bulk.begin(self)
+        if self.bulk is not None:
+            self.bulk.start()
 
     def pause_reading(self) -> None:
         """The client takes no more for now."""
-        if self._splice is None and not self.transport.is_closing():
+        if self.bulk is None and not self.transport.is_closing():
             self.worker.deadlines.arm(self, NONE)
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """The client reads again."""
-        if self._splice is None and not self.transport.is_closing():
+        if self.bulk is None and not self.transport.is_closing():
             self.transport.resume_reading()
             if self.flow is not None and self.flow.started:
                 self.worker.deadlines.arm(self, self.worker.clock() + self.flow.idle)
@@ -206,11 +150,6 @@ class Upstream(asyncio.Protocol):
         else:
             self.close()
 
-    @property
-    def greeted(self) -> bool:
-        """Whether the server spoke before it was asked."""
-        return bool(self._early)
-
     def fit(self) -> bool:
         """Tell whether an idle connection may be used."""
         return not self.transport.is_closing()
@@ -229,9 +168,9 @@ class Upstream(asyncio.Protocol):
         self.flow = None
         self._reader = self._read_nothing
         self._drop_spare()
-        if self._splice is not None:
-            self._splice.stop()
-            self._splice = None
+        if self.bulk is not None:
+            self.bulk.stop()
+            self.bulk = None
         self.worker.deadlines.forget(self)
 
     def fileno(self) -> int:
@@ -269,8 +208,8 @@ class Upstream(asyncio.Protocol):
         else:
             if self._early:
                 self._read_early(self.flow)
-            if self._spare >= 0:
-                self._rescue()
+            if self._spare is not None:
+                self._rescue(self._spare)
             if self.flow is not None:
                 self._broken(*(signal_of(exc) if exc is not None else (EOF, {})))
         self._leave()
@@ -292,7 +231,7 @@ class Upstream(asyncio.Protocol):
             self.server.drop(self)
             self.close()
             return
-        if self._splice is not None and self._splice.blocked:
+        if self.bulk is not None and self.bulk.blocked:
             flow.client_late("read", self.worker.client_timeouts["read"])
             return
         limit = f"timeouts.{self._reason}"
@@ -335,7 +274,7 @@ class Upstream(asyncio.Protocol):
         assert flow is not None
         size = len(data)
         flow.attempt.received += size
-        left = self._left = self._left - size
+        left = self.left = self.left - size
         if left > 0:
             now = self.last_byte = self.worker.clock()
             self.worker.deadlines.arm(self, now + flow.idle)
@@ -436,26 +375,21 @@ class Upstream(asyncio.Protocol):
             self.server.closed_idle(self.worker.clock() - self.rested_since)
         self.server.drop(self)
 
+    def _rescue(self, spare: Spare) -> None:
+        """Read what the server had sent before it broke the connection."""
+        for data in spare.left():
+            if self.flow is None:
+                return
+            self._reader(data)
+
     def _keep_spare(self) -> None:
-        """Keep a way to read: a server that answers 413 and hangs up breaks our write, and its answer must still arrive."""
-        if self._spare < 0 and not isinstance(self.transport.get_extra_info("ssl_object"), ssl.SSLObject):
+        if self._spare is None and self.plain:
             try:
-                self._spare = os.dup(self.fileno())
+                self._spare = Spare(self.fileno())
             except OSError:
                 pass
 
     def _drop_spare(self) -> None:
-        if self._spare >= 0:
-            os.close(self._spare)
-            self._spare = -1
-
-    def _rescue(self) -> None:
-        """Read what the server had sent before it broke the connection."""
-        for _ in range(64):
-            try:
-                data = os.read(self._spare, 65536)
-            except OSError:
-                return
-            if not data or self.flow is None:
-                return
-            self._reader(data)
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
