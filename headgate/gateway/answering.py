@@ -20,7 +20,7 @@ def answer_bytes(worker: "Worker", flow: "Ending", *, keep: bool) -> bytes:
     answer = worker.errors.answer(
         flow,
         accept=find(flow.raw, b"accept") if readable else None,
-        content_type=find(flow.raw, b"content-type") if readable else None,
+        content_type=find(flow.raw, b"content-type") if readable and flow.method == b"POST" else None,  # gRPC is POST
         details=flow.trusted,
         retry_after=RETRY_AFTER if cause.temporary and cause.status in (502, 503, 504) else None,
     )

@@ -100,15 +100,18 @@ class Downstream(asyncio.Protocol):
     # Deadlines.
 
     def arm(self, reason: str) -> None:
-        """Start the time of a phase: "head", "body", "read", "idle", "linger", or "total" for the whole exchange."""
-        now = self.worker.clock()
+        """Start the time of a phase, "head", "body", "read", "idle" or "linger", within the time for the whole exchange."""
+        when = self.worker.clock() + self.worker.client_timeouts[reason]
         flow = self.flow
-        when = flow.t_limit if flow is not None else NONE
-        if reason != "total" and (wanted := now + self.worker.client_timeouts[reason]) < when:
-            when = wanted
+        if flow is not None and flow.t_limit < when:
+            self.arm_total(flow.t_limit)
         else:
-            reason = "total"
-        self._reason = reason
+            self._reason = reason
+            self.worker.deadlines.arm(self, when)
+
+    def arm_total(self, when: float) -> None:
+        """The client has no more to do than to wait: only the time for the whole exchange bounds it."""
+        self._reason = "total"
         self.worker.deadlines.arm(self, when)
 
     def expired(self, now: float) -> None:
@@ -327,7 +330,8 @@ class Downstream(asyncio.Protocol):
         """Stop reading from the client, for one reason more."""
         if not self._pauses and not self.transport.is_closing():
             self.transport.pause_reading()
-            self.arm("total")  # its silence is our doing now
+            if self.flow is not None:
+                self.arm_total(self.flow.t_limit)  # its silence is our doing now
         self._pauses.add(why)
 
     def resume(self, why: str) -> None:

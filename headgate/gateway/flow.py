@@ -95,9 +95,11 @@ class Flow(Ending):
         elif limit and head.length > limit:
             self.refuse(CLIENT_TOO_LARGE, {"limit": "request_body_bytes", "limit_value": limit, "seen": head.length})
         else:
-            if not self.request_done:
+            if self.request_done:
+                self.down.arm_total(self.t_limit)
+            else:
                 self.upload = Upload(self, settings.retry.body_bytes, limit)
-            self.down.arm("total" if self.request_done else "body")
+                self.down.arm("body")
             self.pick(self.t_begin)
 
     # Pick, dial, send.
@@ -171,7 +173,7 @@ class Flow(Ending):
         self.request_done = True
         assert self.upload is not None
         self.upload.ended(trailers)
-        self.down.arm("total")
+        self.down.arm_total(self.t_limit)
         if self.conn is not None:
             self.handed()
 
@@ -340,4 +342,7 @@ class Flow(Ending):
         """The client reads again."""
         if self.conn is not None:
             self.conn.resume_reading()
-        self.down.arm("total" if self.request_done else "body")
+        if self.request_done:
+            self.down.arm_total(self.t_limit)
+        else:
+            self.down.arm("body")

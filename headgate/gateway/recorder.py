@@ -1,11 +1,12 @@
 """What is kept of every exchange: an access line, one error line for each failed attempt, and counters, in small batches.
 
-Error lines go out at once. Access lines wait for the next tick at most. A log that cannot be written is never waited for.
+Error lines go out with the present turn of the loop, access lines with the next tick at most. A log that takes no more is never
+waited for: its lines are counted as lost.
 """
 
-import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
@@ -14,6 +15,7 @@ from ..model.exchange import Attempt, Exchange
 from ..render.access_log import combined_line, json_line
 from ..render.error_log import error_line
 from ..wire.fields import find
+from .logfile import LogFile
 
 _BATCH: Final = 64
 """Access lines written at once."""
@@ -22,34 +24,39 @@ _BATCH: Final = 64
 class Recorder:
     """The logs and counters of one worker."""
 
-    def __init__(self, settings: Log) -> None:
-        self._settings = settings
-        self._line = {"json": self._json, "combined": self._combined}[settings.format] if settings.access != "off" else None
-        self._waiting: list[bytes] = []
-        self._access = -1
-        self._errors = -1
+    def __init__(self, settings: Log, soon: Callable[[Callable[[], None]], object]) -> None:
+        """soon: calls a function with the next turn of the loop. Raises OSError when a file cannot be opened."""
+        self._soon = soon
+        self._access = LogFile(settings.access, standard=1) if settings.access != "off" else None
+        self._errors = LogFile(settings.errors, standard=2)
+        self._line = {"json": self._json, "combined": self._combined}[settings.format]
+        self._lines: list[bytes] = []
+        self._error_lines: list[str] = []
         self._second = 0
         self._prefix = ""
         self._date = b""
         self.exchanges = 0
-        self.lost_lines = 0
         self.failures: Counter[str] = Counter()  # failed attempts by cause, near misses included
-        self.refusals: Counter[str] = Counter()  # requests that no server was asked about, by cause
-        self.reopen()
+        self.refusals: Counter[str] = Counter()  # requests that failed without, or beside, a server's doing, by cause
+
+    @property
+    def lost_lines(self) -> int:
+        """Lines that could not be written."""
+        return self._errors.lost + (self._access.lost if self._access is not None else 0)
 
     def reopen(self) -> None:
         """Open the files anew, after they were moved away (SIGUSR1). Raises OSError when one cannot be opened."""
         self.flush()
-        access = self._settings.access
-        self._access = _swap(self._access, -1 if access == "off" else 1 if access == "-" else _append(access))
-        self._errors = _swap(self._errors, 2 if self._settings.errors == "stderr" else _append(self._settings.errors))
+        self._errors.reopen()
+        if self._access is not None:
+            self._access.reopen()
 
     def ended(self, exchange: Exchange) -> None:
         """Record an exchange that is over."""
         self.exchanges += 1
-        if self._line is not None:
-            self._waiting.append(self._line(exchange))
-            if len(self._waiting) >= _BATCH:
+        if self._access is not None:
+            self._lines.append(self._line(exchange))
+            if len(self._lines) >= _BATCH:
                 self.flush()
 
     def _json(self, exchange: Exchange) -> bytes:
@@ -64,30 +71,35 @@ class Recorder:
         """Record a failed attempt, whether or not the exchange was rescued."""
         assert attempt.cause is not None
         self.failures[attempt.cause.code] += 1
-        self._write(self._errors, (error_line(exchange, attempt, self.now()) + "\n").encode())
+        self._tell(error_line(exchange, attempt, self.now()))
 
     def refused(self, exchange: Exchange) -> None:
         """Record a request that failed without, or beside, a server's doing."""
         assert exchange.cause is not None
         self.refusals[exchange.cause.code] += 1
-        self._write(self._errors, (error_line(exchange, None, self.now()) + "\n").encode())
+        self._tell(error_line(exchange, None, self.now()))
 
     def note(self, text: str) -> None:
         """Write a line of the gateway's own to the error log."""
-        self._write(self._errors, f"{self.now()} note {text}\n".encode())
+        self._tell(f"{self.now()} note {text}")
+
+    def _tell(self, line: str) -> None:
+        if not self._error_lines:
+            self._soon(self._flush_errors)
+        self._error_lines.append(line)
+
+    def _flush_errors(self) -> None:
+        if self._error_lines:
+            lines, self._error_lines = self._error_lines, []
+            lines.append("")
+            self._errors.write("\n".join(lines).encode(), len(lines) - 1)
 
     def flush(self) -> None:
-        """Write the access lines that wait."""
-        if self._waiting:
-            lines, self._waiting = self._waiting, []
-            self._write(self._access, b"".join(lines), len(lines))
-
-    def _write(self, fd: int, data: bytes, lines: int = 1) -> None:
-        try:
-            while data:
-                data = data[os.write(fd, data) :]
-        except OSError:  # a full disk or a closed pipe must not stop the traffic
-            self.lost_lines += lines
+        """Write the lines that wait."""
+        self._flush_errors()
+        if self._lines and self._access is not None:
+            lines, self._lines = self._lines, []
+            self._access.write(b"".join(lines), len(lines))
 
     def now(self) -> str:
         """Return the time as RFC 3339 text with milliseconds, UTC."""
@@ -95,21 +107,11 @@ class Recorder:
         second = int(now)
         if second != self._second:
             self._second = second
-            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
             self._date = formatdate(second, usegmt=True).encode()
-        return f"{self._prefix}.{int((now - second) * 1000):03d}Z"
+        return f"{self._prefix}{int((now - second) * 1000):03d}Z"
 
     def http_date(self) -> bytes:
         """Return the time for a Date field (RFC 9110 section 6.6.1)."""
         self.now()
         return self._date
-
-
-def _append(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-
-
-def _swap(old: int, new: int) -> int:
-    if old > 2:
-        os.close(old)
-    return new

@@ -40,7 +40,7 @@ class Worker:
         self.pseudonym = b"%b-%b" % (gateway.name.encode(), secrets.token_hex(4).encode())
         self.via = b"Via: 1.1 %b\r\nCDN-Loop: %b\r\n" % (self.pseudonym, self.pseudonym)
         self.deadlines = Deadlines(self.clock)
-        self.recorder = Recorder(gateway.log)
+        self.recorder = Recorder(gateway.log, loop.call_soon)
         self.errors = Errors(gateway)
         self.resolver = Resolver(gateway.dns)
         self.router = Router(config.route)

@@ -1,7 +1,9 @@
 """Owns the strict reading of a field section: which lines are legal, which go on untouched, which mean something to us."""
 
 import os
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from itertools import filterfalse
 from typing import Final, cast
 
@@ -111,12 +113,16 @@ Splitter: Final = _splitter()
 
 def find(head: bytes, name: bytes) -> bytes | None:
     """Return the value of the field called `name` (lower case) in a head or in lines, repeated ones joined by ", ", or None."""
-    values = []
-    for line in head.split(b"\r\n"):
-        key, _, value = line.partition(b":")
-        if key.lower() == name:
-            values.append(value.strip(OWS))
-    return b", ".join(values) if values else None
+    values = _finder(name)(b"\r\n" + head)
+    return b", ".join([value.strip(OWS) for value in values]) if values else None
+
+
+@lru_cache(256)
+def _finder(name: bytes) -> Callable[[bytes], list[bytes]]:
+    """Return a search for the lines of one name. Its literal start lets the engine skip over all others at the speed of C."""
+    octets = (name[at : at + 1] for at in range(len(name)))
+    either = b"".join(b"[%b%b]" % (octet, octet.upper()) if octet.isalpha() else re.escape(octet) for octet in octets)
+    return re.compile(b"\r\n" + either + b":([^\r\n]*)").findall
 
 
 def without(forward: bytes, names: Collection[bytes]) -> bytes:
