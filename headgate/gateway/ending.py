@@ -212,6 +212,16 @@ class Ending(Exchange):
         self.worker.recorder.ended(self)
         self.down.done(close=not keep, linger=True)
 
+    def answer_options(self) -> None:
+        """The request was for the gateway itself: it is here, and that is all it says (RFC 9110 section 9.3.7)."""
+        self.status = 204
+        self.outcome = "answered"
+        self.t_end = self.worker.clock()
+        connection = b"" if self._keep and self.request_done else b"Connection: close\r\n"
+        self.write(b"HTTP/1.1 204 No Content\r\nDate: %b\r\n%b\r\n" % (self.worker.recorder.http_date(), connection))
+        self.worker.recorder.ended(self)
+        self.down.done(close=bool(connection), linger=True)
+
     def write(self, data: bytes) -> None:
         """Send bytes to the client."""
         self.sent += len(data)

@@ -33,7 +33,7 @@ from ..wire.write import LAST_CHUNK, chunk
 from .bodycheck import BodyCheck
 from .dial import Dial
 from .ending import Ending
-from .forwarding import is_loop, request_lines, response_lines, within
+from .forwarding import is_loop, last_hop, request_lines, response_lines, within
 from .router import Miss
 from .splice import WORTH
 from .tunnel import Tunnel, refusal
@@ -89,6 +89,8 @@ class Flow(Ending):
         limit = limits.request_body_bytes
         if head.managed is not None and (field := is_loop(head, self.worker.pseudonym)) is not None:
             self.refuse(LOOP, {"header_name": field})
+        elif last_hop(head):
+            self.answer_options()
         elif self.down.surplus_connection:
             seen = len(self.worker.clients)
             self.refuse(OVERLOAD, {"limit": "limits.connections", "limit_value": limits.connections, "seen": seen})

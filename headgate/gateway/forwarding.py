@@ -12,6 +12,7 @@ from ..wire.framing import CHUNKED
 from ..wire.request import (
     CDN_LOOP,
     FORWARDED,
+    MAX_FORWARDS,
     VIA,
     X_FORWARDED_FOR,
     X_FORWARDED_HOST,
@@ -119,6 +120,8 @@ def request_lines(head: RequestHead, host: bytes, forwarding: bytes, reference: 
         framing = b"Transfer-Encoding: chunked\r\n" if length == CHUNKED else b"Content-Length: %d\r\n" % length
     if head.expect or head.te_trailers or head.upgrade:
         framing += _rare_lines(head)
+    if head.managed is not None and MAX_FORWARDS in head.managed:
+        framing += b"Max-Forwards: %b\r\n" % _hops_left(head.method, head.managed[MAX_FORWARDS])
     return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%bX-Request-Id: %b\r\n%b%b\r\n" % (
         head.method,
         head.forward_target,
@@ -129,6 +132,16 @@ def request_lines(head: RequestHead, host: bytes, forwarding: bytes, reference: 
         via,
         framing,
     )
+
+
+def last_hop(head: RequestHead) -> bool:
+    """Tell whether an OPTIONS request asks for this gateway, not for what is behind it (RFC 9110 section 7.6.2)."""
+    return head.method == b"OPTIONS" and head.managed is not None and head.managed.get(MAX_FORWARDS) == b"0"
+
+
+def _hops_left(method: bytes, value: bytes) -> bytes:
+    """Return Max-Forwards as it goes on: one less for OPTIONS, untouched for methods that give it no meaning."""
+    return b"%d" % (int(value) - 1) if method == b"OPTIONS" and value.isdigit() and len(value) < 10 else value
 
 
 def _rare_lines(head: RequestHead) -> bytes:

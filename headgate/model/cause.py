@@ -19,7 +19,7 @@ RETRIES: Final = (
     "never",
     "unsent",  # nothing was sent: any method may be tried again
     "idempotent",  # only where RFC 9110 9.2.2 lets a proxy repeat the method
-    "reused-only",  # as idempotent; and any method where a reused connection closed with no byte received
+    "reused-only",  # as idempotent, and not counted as a try: that a kept connection closed says nothing about the server
 )
 """What may be tried again after this cause (before any byte of the response went to the client)."""
 

@@ -289,6 +289,20 @@ def test_upgrade_only_when_offered_and_accepted(play):
     play(part)
 
 
+def test_options_may_ask_for_the_gateway_itself(play):
+    async def part(stage):
+        await stage.gateway(await stage.server(ok(stage)))
+        client = await stage.client()
+        client.send(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n")
+        assert (await client.head()).startswith(b"HTTP/1.1 204 ")
+        client.send(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 3\r\n\r\n")
+        await client.response()
+        assert [head.split(b"\r\n")[0] for head in stage.heads] == [b"OPTIONS * HTTP/1.1"]
+        assert b"Max-Forwards: 2\r\n" in stage.heads[0]
+
+    play(part)
+
+
 def test_loops_end(play):
     async def part(stage):
         await stage.gateway("itself")
