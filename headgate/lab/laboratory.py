@@ -45,7 +45,7 @@ class Lab:
         except OSError as error:
             await self.stop()
             raise LabError(
-                f"the lab cannot start at port {self.layout.base}: {error.strerror}; is another lab running?"
+                f"the lab cannot start at port {self.layout.base}: {error.strerror or error}; is another lab running?"
             ) from None
 
     async def stop(self) -> None:
@@ -102,11 +102,12 @@ async def start_lab(scenarios: Mapping[str, Scenario], folder: Path, base: int =
         lab = Lab(Layout(scenarios, base, folder))
         await lab.start()
         return lab
+    trouble = ""
     for _ in range(20):
         lab = Lab(Layout(scenarios, random.randrange(20_000, 32_000), folder))
         try:
             await lab.start()
             return lab
-        except LabError:
-            continue
-    raise LabError("no free block of ports was found for the lab")
+        except LabError as error:
+            trouble = str(error)
+    raise LabError(trouble)
