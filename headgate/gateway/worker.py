@@ -5,8 +5,10 @@ import secrets
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from ..config.schema import Config
 from ..render.errors import Errors
@@ -82,6 +84,7 @@ class Worker:
         """Serve until `stop` was called and what ran then has ended, or the time to drain is over."""
         for number, action in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGUSR1, self.reopen)):
             self.loop.add_signal_handler(number, action)
+        self.loop.set_exception_handler(self._unexpected)
         self.loop.call_later(TICK, self._tick)
         try:
             await self._stopped
@@ -106,6 +109,13 @@ class Worker:
             self.recorder.reopen()
         except OSError as error:
             self.recorder.note(f"a log file could not be opened anew: {error}")
+
+    def _unexpected(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An error of ours reached the loop: say where it was; the exchange concerned ends as `gateway-error`."""
+        error = context.get("exception")
+        frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        self.recorder.note(f"internal error: {context.get('message', '')}: {error!r}{place}")
 
     def _end(self) -> None:
         for client in list(self.clients):
