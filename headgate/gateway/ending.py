@@ -91,7 +91,7 @@ class Ending(Exchange):
         if attempt.signal is not None:
             self.worker.recorder.attempt_failed(self, attempt)
         self.outcome = "tunnel" if self.tunnel is not None else "served"
-        self.worker.recorder.ended(self)
+        self._record()
         self.down.done(close=not self._keep, linger=not self.request_done)
 
     def fail(self, phase: int, signal: str, facts: Facts | None = None) -> None:
@@ -194,7 +194,7 @@ class Ending(Exchange):
             self.status = 499
         self.outcome = "gone"
         self.t_end = now
-        self.worker.recorder.ended(self)
+        self._record()
         self.down.drop()
 
     def _conclude(self) -> None:
@@ -204,12 +204,12 @@ class Ending(Exchange):
             self.outcome = "cut"
             head = self.response_head
             self.down.cut(hard=not self.chunked and (head is None or head.length < 0))
-            self.worker.recorder.ended(self)
+            self._record()
             return
         self.outcome = "answered"
         keep = self._keep and self.request_done and not self.worker.stopping
         self.down.answer(self, keep=keep)
-        self.worker.recorder.ended(self)
+        self._record()
         self.down.done(close=not keep, linger=True)
 
     def answer_options(self) -> None:
@@ -219,8 +219,13 @@ class Ending(Exchange):
         self.t_end = self.worker.clock()
         connection = b"" if self._keep and self.request_done else b"Connection: close\r\n"
         self.write(b"HTTP/1.1 204 No Content\r\nDate: %b\r\n%b\r\n" % (self.worker.recorder.http_date(), connection))
-        self.worker.recorder.ended(self)
+        self._record()
         self.down.done(close=bool(connection), linger=True)
+
+    def _record(self) -> None:
+        """Write the access line; and let go of the parts that point back here, so that nothing waits for the collector."""
+        self.worker.recorder.ended(self)
+        self.upload = self.tunnel = None
 
     def write(self, data: bytes) -> None:
         """Send bytes to the client."""
