@@ -3,8 +3,10 @@
 import errno as errnos
 import os
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from ..config.schema import ClientTimeouts, Gateway, Limits, Timeouts, Upstream
@@ -99,27 +101,60 @@ _ASIDE: Final = re.compile(r" \([^()]*\{(\w+)\}[^()]*\)")  # " (error {verify_co
 _TAIL: Final = re.compile(r": \{(\w+)\}([.;]| \()?")  # ": {excerpt}"
 
 
+Slots = tuple[tuple[str, Callable[[object], str]], ...]
+"""Names of values, in the order in which a wording shows them, each with what makes it text."""
+
+
 def sentence(cause: Cause, known: Mapping[str, Any]) -> str:
     """Return the cause's sentence filled from `known` (see `values`): one line of printable ASCII, whatever is missing."""
-    text = _ASIDE.sub(lambda match: match[0] if match[1] in known else "", cause.sentence)
+    text, slots = _wording(cause.sentence, frozenset([name for name in names(cause.sentence) if name in known]))
+    return text % tuple([shown(known[name]) for name, shown in slots])
+
+
+def sentence_of(exchange: Exchange, attempt: Attempt | None, facts: Mapping[str, Any], cause: Cause) -> str:
+    """Return the sentence of one failure: that of all its `values`, but only those which the sentence names are looked up."""
+    return sentence(cause, values(exchange, attempt, facts, cause, names(cause.sentence)))
+
+
+@lru_cache(1024)
+def names(template: str) -> tuple[str, ...]:
+    """Return the names of the values that a sentence asks for, each once."""
+    return tuple(dict.fromkeys(found[1] for found in _VALUE.finditer(template)))
+
+
+@lru_cache(4096)
+def _wording(template: str, known: frozenset[str]) -> tuple[str, Slots]:
+    """Return how a sentence is worded where just these of its values are known: as text for the % operator, and its slots."""
+    text = _ASIDE.sub(lambda match: match[0] if match[1] in known else "", template)
     text = _TAIL.sub(lambda match: match[0] if match[1] in known else match[2] or ".", text)
-    for key, piece, words in _UNKNOWN:
-        if key not in known:
+    for name, piece, words in _UNKNOWN:
+        if name not in known:
             text = text.replace(piece, words)
     starts_with_words = (first := _VALUE.match(text)) is not None and first[1] not in known
-    text = _VALUE.sub(lambda match: _fill(known, match[1], match[2] or ""), text)
-    return (text[0].upper() + text[1:]) if starts_with_words else text
+    text = _VALUE.sub(lambda match: match[0] if match[1] in known else _nameless(match), text)
+    text = (text[0].upper() + text[1:]) if starts_with_words else text
+    slots = tuple((found[1], _SHOWN[found[2] or ""]) for found in _VALUE.finditer(text))
+    return _VALUE.sub("%s", text.replace("%", "%%")), slots
 
 
-def _fill(known: Mapping[str, Any], key: str, unit: str) -> str:
-    if key not in known:
-        return _NAMELESS.get(key, "unknown") + unit
-    value = known[key]
-    if unit == " ms" and isinstance(value, int | float):
-        return duration(value)
-    if unit == " bytes" and value == 1:
-        return "1 byte"
-    return number(value) + unit if isinstance(value, int | float) else clean(str(value)) + unit
+def _nameless(match: re.Match[str]) -> str:
+    return _NAMELESS.get(match[1], "unknown") + (match[2] or "")
+
+
+def _plain(value: object) -> str:
+    return number(value) if isinstance(value, int | float) else clean(str(value))
+
+
+def _time(value: object) -> str:
+    return duration(value) if isinstance(value, int | float) else f"{_plain(value)} ms"
+
+
+def _size(value: object) -> str:
+    return "1 byte" if value == 1 else f"{_plain(value)} bytes"
+
+
+_SHOWN: Final[Mapping[str, Callable[[object], str]]] = {"": _plain, " ms": _time, " bytes": _size}
+"""How a value becomes text, by the unit that follows it in the sentence."""
 
 
 def number(value: float) -> str:
@@ -134,44 +169,122 @@ def duration(milliseconds: float) -> str:
     return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{number(round(milliseconds, 1))} ms"
 
 
-def values(exchange: Exchange, attempt: Attempt | None, facts: Mapping[str, Any], cause: Cause | None) -> dict[str, Any]:
-    """Return everything that is known about one failure, by the names that sentences use; what is unknown is absent."""
-    asked = cause.sentence if cause is not None else ""  # escaping is slow, and few sentences name host or method
-    told: dict[str, Any] = {
-        "client": exchange.client, "host": escape(exchange.host) if "{host}" in asked else "",
-        "method": escape(exchange.method) if "{method}" in asked else "",
-        "path": clean(exchange.path.decode("latin-1")), "route": exchange.route, "upstream": exchange.upstream,
-        "elapsed_ms": _between(exchange.t_begin, exchange.t_end), "phase": PHASES[0],
-    }  # fmt: skip
-    if attempt is not None:
-        told |= _of_attempt(attempt)
-    told |= {key: value for key, value in facts.items() if not _missing(value)}
-    told["error"] = told.get("error") or errno_text(told.get("errno", -1))
-    told["server_count"] = len(told.get("servers", ()))
-    if told["server_count"] < 2:  # "None of the 1 servers" is no English: "No server" is said instead
-        told["server_count"] = -1
-    if isinstance(excerpt := told.get("excerpt"), bytes):
-        told["excerpt"] = REDACTED if is_secret(str(told.get("header_name", ""))) else escape(excerpt)
-    if limit := told.get("limit"):
-        told["limit"] = setting(str(limit), str(told.get("upstream", "")), cause)
-    if isinstance(allow := told.get("allow"), list | tuple):
-        told["allow"] = ", ".join(map(str, allow))
-    return {key: value for key, value in told.items() if not _missing(value)}
+class _Failure(NamedTuple):
+    """All that is on record of one failure."""
+
+    exchange: Exchange
+    attempt: Attempt | None
+    facts: Mapping[str, Any]
+    cause: Cause | None
+
+    def known(self, name: str) -> Any:
+        """Return what is on record under one name, None for nothing: in the facts, else of the attempt, else of the exchange."""
+        value = self.facts.get(name)
+        if _missing(value):
+            if self.attempt is not None and name in _OF_ATTEMPT:
+                value = _OF_ATTEMPT[name](self.attempt)
+            elif name in _OF_EXCHANGE:
+                value = _OF_EXCHANGE[name](self.exchange)
+        if name in _WORDED:
+            value = _WORDED[name](self, None if _missing(value) else value)
+        return None if _missing(value) else value
 
 
-def _of_attempt(attempt: Attempt) -> dict[str, Any]:
-    address = attempt.address or attempt.server
-    return {
-        "address": address, "server": attempt.server, "upstream": attempt.upstream, "phase": PHASES[attempt.phase],
-        "name": "" if attempt.server.startswith("unix:") else _host(attempt.server),
-        "path": address.removeprefix("unix:") if address.startswith("unix:") else "",
-        "sent": attempt.sent, "received": attempt.received, "body_received": attempt.body_received,
-        "body_expected": attempt.body_expected, "requests": attempt.requests, "reused": attempt.reused,
-        "idle_ms": attempt.idle * 1000, "age_ms": _between(attempt.opened, attempt.t_start),
-        "elapsed_ms": _between(attempt.t_start, attempt.t_end),
-    }  # fmt: skip
+def values(
+    exchange: Exchange,
+    attempt: Attempt | None,
+    facts: Mapping[str, Any],
+    cause: Cause | None,
+    wanted: Iterable[str] | None = None,
+) -> dict[str, Any]:
+    """Return what is known about one failure, by the names that sentences use; what is unknown is absent.
+
+    wanted: the names to look up, None for all that there are.
+    """
+    failure = _Failure(exchange, attempt, facts, cause)
+    found = {name: failure.known(name) for name in (_NAMES | facts.keys() if wanted is None else wanted)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
+@lru_cache(1024)
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _socket_path(address: str) -> str:
+    return address.removeprefix("unix:") if address.startswith("unix:") else ""
+
+
+def _between(start: float, end: float) -> float:
+    """Return milliseconds from `start` to `end`, -1 when one of them did not happen."""
+    return (end - start) * 1000 if 0 <= start <= end else -1
+
+
+_OF_EXCHANGE: Final[Mapping[str, Callable[[Exchange], object]]] = {
+    "client": attrgetter("client"),
+    "host": lambda exchange: escape(exchange.host),
+    "method": lambda exchange: escape(exchange.method),
+    "path": lambda exchange: clean(exchange.path.decode("latin-1")),
+    "route": attrgetter("route"),
+    "upstream": attrgetter("upstream"),
+    "elapsed_ms": lambda exchange: _between(exchange.t_begin, exchange.t_end),
+    "phase": lambda exchange: PHASES[0],
+}
+"""What an exchange tells, by name."""
+_OF_ATTEMPT: Final[Mapping[str, Callable[[Attempt], object]]] = {
+    "address": lambda attempt: attempt.address or attempt.server,
+    "server": attrgetter("server"),
+    "upstream": attrgetter("upstream"),
+    "phase": lambda attempt: PHASES[attempt.phase],
+    "name": lambda attempt: "" if attempt.server.startswith("unix:") else _host(attempt.server),
+    "path": lambda attempt: _socket_path(attempt.address or attempt.server),
+    "sent": attrgetter("sent"),
+    "received": attrgetter("received"),
+    "body_received": attrgetter("body_received"),
+    "body_expected": attrgetter("body_expected"),
+    "requests": attrgetter("requests"),
+    "reused": attrgetter("reused"),
+    "idle_ms": lambda attempt: attempt.idle * 1000,
+    "age_ms": lambda attempt: _between(attempt.opened, attempt.t_start),
+    "elapsed_ms": lambda attempt: _between(attempt.t_start, attempt.t_end),
+}
+"""What an attempt tells, by name. It comes before the exchange, even where it has to say that something is unknown."""
+
+
+def _error(failure: _Failure, value: Any) -> Any:
+    return value or errno_text(failure.known("errno") or -1)
+
+
+def _server_count(failure: _Failure, value: Any) -> int:
+    count = len(failure.known("servers") or ())
+    return count if count > 1 else -1  # "None of the 1 servers" is no English: "No server" is said instead
+
+
+def _excerpt(failure: _Failure, value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    return REDACTED if is_secret(str(failure.known("header_name") or "")) else escape(value)
+
+
+def _limit(failure: _Failure, value: Any) -> Any:
+    return setting(str(value), str(failure.known("upstream") or ""), failure.cause) if value else value
+
+
+def _allow(failure: _Failure, value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+_WORDED: Final[Mapping[str, Callable[[_Failure, Any], Any]]] = {
+    "error": _error, "server_count": _server_count, "excerpt": _excerpt, "limit": _limit, "allow": _allow,
+}  # fmt: skip
+"""What is put into words, counted or left out before anybody may see it."""
+_NAMES: Final = frozenset((*_OF_EXCHANGE, *_OF_ATTEMPT, *_WORDED))
+
+
+@lru_cache(1024)
 def setting(limit: str, upstream: str, cause: Cause | None) -> str:
     """Return a limit by its whole key in the configuration: "head" or "timeouts.head" → "upstream.app.timeouts.head"."""
     if limit.startswith(("gateway.", "upstream.")):
@@ -190,22 +303,11 @@ def setting(limit: str, upstream: str, cause: Cause | None) -> str:
     return f"gateway.{limit}" if table in Gateway.model_fields else limit
 
 
+@lru_cache(256)
 def errno_text(number: int) -> str:
     """Return "ECONNREFUSED: Connection refused" for 111, "" for a number that no error has."""
     name = errnos.errorcode.get(number)
     return f"{name}: {os.strerror(number)}" if name else ""
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _between(start: float, end: float) -> float:
-    """Return milliseconds from `start` to `end`, -1 when one of them did not happen."""
-    return (end - start) * 1000 if 0 <= start <= end else -1
 
 
 def _missing(value: object) -> bool:
