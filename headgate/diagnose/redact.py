@@ -1,6 +1,7 @@
 """What of the raw bytes may be shown: control characters escaped, secrets left out, length bounded."""
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -30,6 +31,9 @@ _PATTERNS: Final = tuple(
         r"\b()eyJ[\w-]{6,}(?:\.[\w-]*){0,2}",  # a JSON Web Token without its name
     )
 )
+_USER_IN_URL: Final = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]+@", re.IGNORECASE)
+_PARAMETER: Final = re.compile(r"(?:^|[&;])([^&;=]*)=")
+_REMEMBERED_LENGTH: Final = 64  # longer names are judged each time: nobody fills our memory with them
 _NAMED: Final = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x5C: "\\\\"}
 _ESCAPED: Final = tuple(_NAMED.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}") for byte in range(256))
 
@@ -52,6 +56,8 @@ def escape(excerpt: bytes) -> str:
 
 def clean(text: str, longest: int = 300) -> str:
     """Return `text` as one line of printable ASCII of at most `longest` characters (names, addresses, messages)."""
+    if len(text) <= longest and text.isascii() and text.isprintable():
+        return text
     escaped = "".join([_ESCAPED[byte] if byte != 0x5C else "\\" for byte in text[:longest].encode("utf-8", "replace")])
     return escaped if len(escaped) <= longest else escaped[: longest - 3] + "..."
 
@@ -59,12 +65,23 @@ def clean(text: str, longest: int = 300) -> str:
 def redact_target(target: str) -> str:
     """Return a request target with the values of secret query parameters, and a URL's user and password, left out."""
     path, mark, query = target.partition("?")
-    path = re.sub(r"^([a-z][a-z0-9+.-]*://)[^/@]+@", rf"\1{REDACTED}@", path, flags=re.IGNORECASE)
-    if not mark:
-        return path
-    return path + mark + "".join(_redact_pair(part) for part in re.split(r"([&;])", query))
+    if "@" in path:
+        path = _USER_IN_URL.sub(rf"\1{REDACTED}@", path)
+    if any(map(_is_secret_parameter, _PARAMETER.findall(query))):
+        query = "".join(_redact_pair(part) for part in re.split(r"([&;])", query))
+    return path + mark + query
 
 
 def _redact_pair(pair: str) -> str:
     name, equals, value = pair.partition("=")
-    return f"{name}={REDACTED}" if equals and value and is_secret(unquote_plus(name)) else pair
+    return f"{name}={REDACTED}" if equals and value and _is_secret_parameter(name) else pair
+
+
+def _is_secret_parameter(name: str) -> bool:
+    """Return whether the value of a parameter is secret, `name` being as it stands in the query."""
+    return _remembered(name) if len(name) <= _REMEMBERED_LENGTH else is_secret(unquote_plus(name))
+
+
+@lru_cache(1024)
+def _remembered(name: str) -> bool:
+    return is_secret(unquote_plus(name))

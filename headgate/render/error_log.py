@@ -6,12 +6,13 @@ Log collectors parse it as it stands, `grep cause=connection-refused` finds it, 
 anything but plain characters is quoted as in JSON; none can break out of its quotes or its line. Secrets are left out.
 """
 
-import json
 import re
+from functools import lru_cache
+from json import JSONEncoder
 from typing import Final
 
 from ..diagnose.redact import redact_target
-from ..diagnose.sentence import sentence, values
+from ..diagnose.sentence import sentence_of
 from ..model.exchange import Attempt, Exchange
 from ..model.phases import PHASES
 
@@ -20,6 +21,9 @@ _LONGEST: Final = {"message": 640, "request": 300, "reference": 128, "server": 1
 _LONGEST_OTHER: Final = 80
 _BARE: Final = re.compile(r"[A-Za-z0-9._~:/\[\]@,+*%-]+")
 _WHOLE_ESCAPES: Final = re.compile(r"(?:[^\\]|\\u[0-9a-f]{4}|\\[^u])*")
+
+_quote: Final = JSONEncoder().encode
+"""str → JSON string. json.dumps is the same with more ceremony."""
 
 
 def error_line(exchange: Exchange, attempt: Attempt | None, now_text: str) -> str:
@@ -33,31 +37,29 @@ def error_line(exchange: Exchange, attempt: Attempt | None, now_text: str) -> st
     assert cause is not None, "only failures have an error line"
     last = attempt or (exchange.attempts[-1] if exchange.attempts else None)
     status = exchange.status or (exchange.cause.status if exchange.cause else 0)
-    pairs = {
-        "time": now_text,
-        "level": "error",
-        "status": str(status) if status else "",
-        "cause": cause.code,
-        "message": sentence(cause, values(exchange, last, failed.facts or {}, cause)),
-        "verdict": (attempt.verdict or "") if attempt is not None else "",
-        **(_where(exchange, attempt) if attempt is not None else {}),
-        "reference": exchange.reference,
-        "client": exchange.client,
-        "host": exchange.host.decode("latin-1"),
-        "request": _request(exchange),
-        "route": exchange.route,
-    }
-    return " ".join(f"{key}={_value(text, _LONGEST.get(key, _LONGEST_OTHER))}" for key, text in pairs.items() if text)
+    return (
+        f"time={now_text} level=error{f' status={status}' if status else ''} cause={cause.code}"
+        f"{_pair('message', sentence_of(exchange, last, failed.facts or {}, cause))}"
+        f"{_where(exchange, attempt) if attempt is not None else ''}"
+        f"{_pair('reference', exchange.reference)}{_pair('client', exchange.client)}"
+        f"{_pair('host', exchange.host.decode('latin-1'))}{_pair('request', _request(exchange))}"
+        f"{_often('route', exchange.route)}"
+    )
 
 
-def _where(exchange: Exchange, attempt: Attempt) -> dict[str, str]:
-    return {
-        "phase": PHASES[attempt.phase],
-        "upstream": attempt.upstream,
-        "server": attempt.server,
-        "address": attempt.address,
-        "attempt": str(exchange.attempts.index(attempt) + 1) if attempt in exchange.attempts else "",
-    }
+def _where(exchange: Exchange, attempt: Attempt) -> str:
+    """Return what became of the attempt, and the pairs that tell where it was made."""
+    attempts = exchange.attempts
+    number = f" attempt={attempts.index(attempt) + 1}" if attempt in attempts else ""
+    return _place(attempt.verdict or "", attempt.phase, attempt.upstream, attempt.server, attempt.address) + number
+
+
+@lru_cache(1024)
+def _place(verdict: str, phase: int, upstream: str, server: str, address: str) -> str:
+    return (
+        f"{_pair('verdict', verdict)}{_pair('phase', PHASES[phase])}"
+        f"{_pair('upstream', upstream)}{_pair('server', server)}{_pair('address', address)}"
+    )
 
 
 def _request(exchange: Exchange) -> str:
@@ -66,12 +68,19 @@ def _request(exchange: Exchange) -> str:
     return f"{exchange.method.decode('latin-1')} {redact_target(exchange.target.decode('latin-1'))} HTTP/1.{exchange.version}"
 
 
-def _value(text: str, longest: int) -> str:
-    """Return `text` bare or quoted, of at most `longest` characters between the quotes."""
+def _pair(key: str, text: str) -> str:
+    """Return " key=value" with `text` bare or quoted, of at most so many characters as `key` may have; "" without a text."""
+    if not text:
+        return ""
+    longest = _LONGEST.get(key, _LONGEST_OTHER)
     if len(text) <= longest and _BARE.fullmatch(text):
-        return text
-    inner = json.dumps(text)[1:-1]
-    if len(inner) > longest:
-        whole = _WHOLE_ESCAPES.match(inner[: longest - 3])
-        inner = (whole[0] if whole else "") + "..."
-    return f'"{inner}"'
+        return f" {key}={text}"
+    quoted = _quote(text)
+    if len(quoted) - len('""') > longest:
+        whole = _WHOLE_ESCAPES.match(quoted, 1, longest - len("...") + 1)
+        quoted = f'"{whole[0] if whole else ""}..."'
+    return f" {key}={quoted}"
+
+
+_often = lru_cache(1024)(_pair)
+"""The same for texts of which there are few: what the configuration names."""
