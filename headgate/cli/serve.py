@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import socket
 import sys
 
@@ -37,6 +38,7 @@ def command(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...])
         sys.exit(2)
     except CannotListen as problem:
         stop(str(problem))
+    _allow_descriptors()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config, sockets))
@@ -54,12 +56,23 @@ def _configuration(file: str | None, listen: tuple[str, ...], servers: tuple[str
     return from_servers(listen or ("127.0.0.1:8080",), servers)
 
 
+def _allow_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one: the usual 1024 are few for a gateway."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        pass  # an unlimited hard limit above what the kernel can do: the soft one stays as it is
+
+
 async def _serve(config: Config, sockets: list[socket.socket]) -> None:
     worker = Worker(config, asyncio.get_running_loop())
     await worker.listen(sockets)
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0)  # from here on it heeds signals: whoever waits for the lines below may send one
     for sock in sockets:
         worker.recorder.note(f"listening on {address_of(sock)}")
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again
     gc.set_threshold(50_000, 20, 50)
-    await worker.run()
+    await running
