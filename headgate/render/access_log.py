@@ -1,16 +1,17 @@
 """Decides what the access log says of each request: as JSON lines, or in Apache's combined form.
 
 On the path of every request. The happy case (one attempt, nothing failed, harmless characters) is one f-string; all else
-takes the slow road through `json`. Either way a record is one line and, for JSON, valid, whatever clients and servers sent.
+takes the slow road, where each text is quoted. Either way a record is one line and, for JSON, valid, whatever clients and
+servers sent.
 
 Targets are logged as they came, query included, as other servers do: whoever may read the access log may read them.
 Durations are milliseconds, and null stands for what did not happen. Of several attempts, `server` and the times are those
 of the last; as soon as one failed, `tries` lists them all.
 """
 
-import json
 from functools import lru_cache
-from typing import Any, Final
+from json import JSONEncoder
+from typing import Final
 
 from ..model.exchange import Attempt, Exchange
 from ..model.phases import PHASES
@@ -19,8 +20,10 @@ _PLAIN: Final = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 """Bytes that stand for themselves within a JSON string."""
 _ESCAPED: Final = {code: f"\\x{code:02x}" for code in range(256) if code not in _PLAIN}
 """For the combined form, as nginx does it: no quote and no backslash is left to mislead a reader's pattern."""
-_quoted = lru_cache(4096)(json.dumps)
-"""str → JSON string, for what comes back often: names of routes and upstreams, addresses of servers."""
+_quote: Final = JSONEncoder().encode
+"""str → JSON string, None → null."""
+_quoted = lru_cache(4096)(_quote)
+"""The same for what comes back often: names of routes and upstreams, addresses of servers."""
 
 
 def json_line(exchange: Exchange, now_text: str) -> bytes:
@@ -70,47 +73,51 @@ def _ascii(raw: bytes) -> str:
 
 def _slow_line(exchange: Exchange, now_text: str) -> bytes:
     """The same line with everything looked after, and what only troubled exchanges have."""
-    attempts = exchange.attempts
-    last = attempts[-1] if attempts else None
-    row: dict[str, Any] = {
-        "time": now_text,
-        "reference": exchange.reference,
-        "client": exchange.client,
-        "method": exchange.method.decode("latin-1"),
-        "host": exchange.host.decode("latin-1"),
-        "target": exchange.target.decode("latin-1"),
-        "version": f"1.{exchange.version}",
-        "status": exchange.status,
-        "outcome": exchange.outcome,
-        "cause": exchange.cause.code if exchange.cause else None,
-        "sent": exchange.sent,
-        "received": exchange.received,
-        "duration_ms": _between(exchange.t_begin, exchange.t_end),
-        "route": exchange.route,
-        "upstream": exchange.upstream,
-        "server": last.address if last else None,
-        "attempts": len(attempts),
-        "upstream_status": (last.status or None) if last else None,
-        "connect_ms": _between(last.t_start, last.t_connected) if last and not last.reused else None,
-        "head_ms": _between(last.t_start, last.t_head) if last else None,
-        "reused": last.reused if last else None,
-    }
+    attempts, cause = exchange.attempts, exchange.cause
+    return (
+        f'{{"time": "{now_text}", "reference": {_quote(exchange.reference)}, "client": {_quote(exchange.client)}, '
+        f'"method": {_quote(exchange.method.decode("latin-1"))}, "host": {_quote(exchange.host.decode("latin-1"))}, '
+        f'"target": {_quote(exchange.target.decode("latin-1"))}, "version": "1.{exchange.version}", '
+        f'"status": {exchange.status}, "outcome": {_quoted(exchange.outcome)}, '
+        f'"cause": {_quoted(cause.code if cause else None)}, "sent": {exchange.sent}, "received": {exchange.received}, '
+        f'"duration_ms": {_between(exchange.t_begin, exchange.t_end)}, '
+        f'"route": {_quoted(exchange.route)}, "upstream": {_quoted(exchange.upstream)}, '
+        f"{_of_servers(attempts) if attempts else _NO_SERVER}}}\n"
+    ).encode("ascii")
+
+
+_NO_SERVER: Final = '"server": null, "attempts": 0, "upstream_status": null, "connect_ms": null, "head_ms": null, "reused": null'
+
+
+def _of_servers(attempts: list[Attempt]) -> str:
+    """Return the members that tell of the last attempt and, as soon as one failed, of each."""
+    last = attempts[-1]
+    start = last.t_start
+    tries = ""
     if any(attempt.signal is not None for attempt in attempts):
-        row["tries"] = [_try(attempt) for attempt in attempts]
-    return json.dumps(row).encode("ascii") + b"\n"
+        tries = f', "tries": [{", ".join([_try(attempt) for attempt in attempts])}]'
+    return (
+        f'"server": {_quoted(last.address)}, "attempts": {len(attempts)}, "upstream_status": {last.status or "null"}, '
+        f'"connect_ms": {"null" if last.reused else _between(start, last.t_connected)}, '
+        f'"head_ms": {_between(start, last.t_head)}, "reused": {"true" if last.reused else "false"}{tries}'
+    )
 
 
-def _try(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "server": attempt.server,
-        "address": attempt.address,
-        "phase": PHASES[attempt.phase],
-        "signal": attempt.signal,
-        "cause": attempt.cause.code if attempt.cause else None,
-        "verdict": attempt.verdict,
-        "ms": _between(attempt.t_start, attempt.t_end),
-    }
+def _try(attempt: Attempt) -> str:
+    cause = attempt.cause.code if attempt.cause else None
+    names = _names(attempt.server, attempt.address, attempt.phase, attempt.signal, cause, attempt.verdict)
+    return f'{{{names}, "ms": {_between(attempt.t_start, attempt.t_end)}}}'
 
 
-def _between(start: float, end: float) -> float | None:
-    return round((end - start) * 1000, 1) if end >= 0 else None
+@lru_cache(1024)
+def _names(server: str, address: str, phase: int, signal: str | None, cause: str | None, verdict: str | None) -> str:
+    """Return the members that say in words what became of an attempt: they come back often."""
+    return (
+        f'"server": {_quote(server)}, "address": {_quote(address)}, "phase": {_quote(PHASES[phase])}, '
+        f'"signal": {_quote(signal)}, "cause": {_quote(cause)}, "verdict": {_quote(verdict)}'
+    )
+
+
+def _between(start: float, end: float) -> str:
+    """Return the milliseconds from `start` to `end` as JSON: null when the end did not happen."""
+    return f"{(end - start) * 1000:.1f}" if end >= 0 else "null"
