@@ -1,7 +1,8 @@
 """Decides what the Proxy-Status field (RFC 9209) says, and to whom. Serialised as RFC 9651 asks."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -38,16 +39,25 @@ def proxy_status(name: str, cause: Cause, exchange: Exchange, *, details: bool) 
     name: the gateway's pseudonym. details: the client may know addresses, names and the sentence (RFC 9209 section 4 on
     what these disclose); without it only the type and harmless numbers are named.
     """
-    facts = _facts(exchange)
-    parameters: list[str] = [f"error={cause.error}"]
-    if facts or cause.error == "http_request_error":
-        parameters += _extra(cause, facts, details)
+    member, read = _constant(name, cause), _OF_FACTS.get(cause.error)
+    if read is not None:
+        found = read(_facts(exchange), cause.error, details)
+        member += "".join([f"; {key}={value}" for key, value in found.items()])
     if details:
         address = exchange.attempts[-1].address if exchange.attempts else ""
         if address:
-            parameters.append(f"next-hop={sf_string(address)}")
-        parameters.append(f"details={sf_string(explain(exchange).sentence[:_DETAILS_LENGTH])}")
-    return f"{sf_name(name)}; {'; '.join(parameters)}".encode("ascii")
+            member += f"; next-hop={sf_string(address)}"
+        member += f"; details={sf_string(explain(exchange).sentence[:_DETAILS_LENGTH])}"
+    return member.encode("ascii")
+
+
+@lru_cache(1024)
+def _constant(name: str, cause: Cause) -> str:
+    """Return the member as far as it follows from the cause."""
+    member = f"{sf_name(name)}; error={cause.error}"
+    if cause.error == "http_request_error":
+        member += f"; status-code={cause.status}; status-phrase={sf_string(phrase(cause.status))}"
+    return member
 
 
 def received_status(name: str, status: int) -> bytes:
@@ -76,29 +86,7 @@ def _facts(exchange: Exchange) -> Mapping[str, Any]:
     return {}
 
 
-def _extra(cause: Cause, facts: Mapping[str, Any], details: bool) -> list[str]:
-    """Return the parameters that belong to the error type, as far as the facts have them and the reader may know them."""
-    found: dict[str, str] = {}
-    kind = cause.error
-    if kind == "dns_error":
-        found = _dns(facts)
-    elif kind == "tls_alert_received":
-        found = _alert(facts, details)
-    elif kind == "http_request_error":
-        found = {"status-code": str(cause.status), "status-phrase": sf_string(phrase(cause.status))}
-    elif kind in _SIZES:
-        if details and kind in _NAMES and "header_name" in facts:
-            found[_NAMES[kind]] = sf_string(str(facts["header_name"]))
-        if isinstance(facts.get("seen"), int):
-            found[_SIZES[kind]] = str(facts["seen"])
-    elif kind.endswith("_coding"):
-        coding = str(facts.get("coding", "")).lower()
-        if coding in _CODINGS or (details and _TOKEN.fullmatch(coding)):
-            found["coding"] = coding
-    return [f"{key}={value}" for key, value in found.items()]
-
-
-def _dns(facts: Mapping[str, Any]) -> dict[str, str]:
+def _dns(facts: Mapping[str, Any], kind: str, details: bool) -> dict[str, str]:
     found = {}
     if facts.get("rcode") in _RCODES:
         found["rcode"] = sf_string(facts["rcode"])
@@ -107,13 +95,37 @@ def _dns(facts: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _alert(facts: Mapping[str, Any], details: bool) -> dict[str, str]:
+def _alert(facts: Mapping[str, Any], kind: str, details: bool) -> dict[str, str]:
     found = {}
     if isinstance(facts.get("alert"), int):
         found["alert-id"] = str(facts["alert"])
     if details and facts.get("alert_name"):
         found["alert-message"] = sf_string(str(facts["alert_name"]))
     return found
+
+
+def _size(facts: Mapping[str, Any], kind: str, details: bool) -> dict[str, str]:
+    found = {}
+    if details and kind in _NAMES and "header_name" in facts:
+        found[_NAMES[kind]] = sf_string(str(facts["header_name"]))
+    if isinstance(facts.get("seen"), int):
+        found[_SIZES[kind]] = str(facts["seen"])
+    return found
+
+
+def _coding(facts: Mapping[str, Any], kind: str, details: bool) -> dict[str, str]:
+    coding = str(facts.get("coding", "")).lower()
+    return {"coding": coding} if coding in _CODINGS or (details and _TOKEN.fullmatch(coding)) else {}
+
+
+_OF_FACTS: Final[Mapping[str, Callable[[Mapping[str, Any], str, bool], dict[str, str]]]] = {
+    "dns_error": _dns,
+    "tls_alert_received": _alert,
+    **dict.fromkeys(_SIZES, _size),
+    "http_response_transfer_coding": _coding,
+    "http_response_content_coding": _coding,
+}
+"""Error type → its parameters, as far as the facts have them and the reader may know them (details)."""
 
 
 _PHRASES: Final = {413: "Content Too Large", 499: "Client Closed Request"}
