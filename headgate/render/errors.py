@@ -28,8 +28,7 @@ _REFERENCE: Final = "\ue000"
 """Stands for the reference in a rendered answer, until it is filled in: a private-use character, in no text of ours."""
 _WAIT: Final = 777_000_777_000_777
 """Stands for the seconds to wait: a number, so that every form writes it as one, and one that nobody waits for."""
-_REFERENCE_BYTES: Final = _REFERENCE.encode()
-_WAIT_BYTES: Final = b"%d" % _WAIT
+_LAST_FIELDS: Final = b"Proxy-Status: %(member)b\r\nX-Request-Id: %(reference)b\r\n"
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._~:=+/@,;-]")
 """What a reference may not hold, so that it can stand in a field, in HTML, in JSON and in a URN as it is."""
@@ -54,8 +53,8 @@ class _Rendered(NamedTuple):
 
     status: int
     reason: bytes
-    head: bytes  # the fields that do not differ
-    body: bytes
+    fields: bytes  # for the % operator, with the keys of `_fill`
+    body: bytes  # the same
 
 
 class Errors:
@@ -90,7 +89,13 @@ class Errors:
             rendered = self._render(exchange, form, reference, retry_after, details)
         else:
             rendered = self._public(exchange, cause, name, retry_after)
-        return self._fill(exchange, cause, rendered, reference.encode("ascii"), retry_after, details)
+        member = proxy_status(self._name, cause, exchange, details=details)
+        answered = _fill(rendered, reference.encode("ascii"), retry_after, member)
+        if cause.status == 405:
+            answered.fields += _allow(exchange)
+        if exchange.method == b"HEAD":
+            answered.body = b""
+        return answered
 
     def _form_name(self, accept: bytes | None, content_type: bytes | None) -> str:
         if content_type is not None and content_type[:16].lower() == b"application/grpc":
@@ -127,7 +132,8 @@ class Errors:
             reading=reading,
             explanation=explain(exchange) if details else None,
         )
-        head = (
+        again = "" if wait is None else f"Retry-After: {_WAIT}\r\n"
+        fields = (
             f"Content-Type: {form.content_type}\r\n"
             "Content-Language: en\r\n"
             "Vary: Accept\r\n"
@@ -136,24 +142,23 @@ class Errors:
             f"{form.fields(view)}"
         )
         status = form.status or status
-        return _Rendered(status, phrase(status).encode(), head.encode(), form.body(view).encode())
+        template = _template(fields) + b"Content-Length: %(length)d\r\n" + _template(again) + _LAST_FIELDS
+        return _Rendered(status, phrase(status).encode(), template, _template(form.body(view)))
 
-    def _fill(
-        self, exchange: Exchange, cause: Cause, rendered: _Rendered, reference: bytes, retry_after: int | None, details: bool
-    ) -> Answer:
-        status, reason, head, body = rendered
-        head, body = head.replace(_REFERENCE_BYTES, reference), body.replace(_REFERENCE_BYTES, reference)
-        again = b""
-        if retry_after is not None:
-            seconds = b"%d" % retry_after
-            body = body.replace(_WAIT_BYTES, seconds)
-            again = b"Retry-After: %b\r\n" % seconds
-        fields = b"%bContent-Length: %d\r\n%bProxy-Status: %b\r\nX-Request-Id: %b\r\n" % (
-            head, len(body), again, proxy_status(self._name, cause, exchange, details=details), reference,
-        )  # fmt: skip
-        if cause.status == 405:
-            fields += _allow(exchange)
-        return Answer(status, reason, fields, b"" if exchange.method == b"HEAD" else body)
+
+def _template(text: str) -> bytes:
+    """Return rendered text for the % operator: what stands for reference and waiting time becomes their keys."""
+    return text.replace("%", "%%").replace(_REFERENCE, "%(reference)b").replace(str(_WAIT), "%(wait)d").encode()
+
+
+def _fill(rendered: _Rendered, reference: bytes, retry_after: int | None, member: bytes) -> Answer:
+    """Return the answer with what differs: reference, waiting time, Proxy-Status (member) and length."""
+    status, reason, fields, body = rendered
+    wait = _WAIT if retry_after is None else retry_after  # without a time, a text that happens to hold the number keeps it
+    differing = {b"reference": reference, b"wait": wait, b"member": member}
+    body %= differing
+    differing[b"length"] = len(body)
+    return Answer(status, reason, fields % differing, body)
 
 
 def _media_type(content_type: bytes) -> bytes:

@@ -151,6 +151,14 @@ def test_kept_answers_do_not_mix_exchanges(failed):
     assert (again["reference"], again["retry_after"]) == ("third", 9)
 
 
+@pytest.mark.parametrize("form", ACCEPTS)
+def test_details_that_look_like_placeholders_stay_as_they_are(failed, form):
+    looks = "%(reference)b %d %% 777000777000777"
+    answered = answer(failed("gateway-error", facts={"error": looks}), form, details=True)
+    assert looks in unescape(answered.body.decode())
+    assert int(fields(answered)["content-length"]) == len(answered.body)
+
+
 def test_a_hostile_reference_stays_harmless(failed):
     reference = 'a"<script>\r\nX: y\ue000é'
     for form in (*ACCEPTS, "grpc"):
