@@ -202,8 +202,8 @@ def values(
     wanted: the names to look up, None for all that there are.
     """
     failure = _Failure(exchange, attempt, facts, cause)
-    found = {name: failure.known(name) for name in (_NAMES | facts.keys() if wanted is None else wanted)}
-    return {name: value for name, value in found.items() if value is not None}
+    looked_up = _NAMES | facts.keys() if wanted is None else wanted
+    return {name: value for name in looked_up if (value := failure.known(name)) is not None}
 
 
 @lru_cache(1024)
