@@ -1,6 +1,6 @@
 """Decides what the access log says of each request: as JSON lines, or in Apache's combined form.
 
-On the path of every request. The happy case (one attempt, nothing failed, harmless characters) is one f-string; all else
+On the path of every request. The happy case (one attempt, nothing failed, harmless characters) is one template; all else
 takes the slow road, where each text is quoted. Either way a record is one line and, for JSON, valid, whatever clients and
 servers sent.
 
@@ -24,6 +24,12 @@ _quote: Final = JSONEncoder().encode
 """str → JSON string, None → null."""
 _quoted = lru_cache(4096)(_quote)
 """The same for what comes back often: names of routes and upstreams, addresses of servers."""
+_LINE: Final = (
+    b'{"time": "%b", "reference": "%b", "client": "%b", "method": "%b", "host": "%b", "target": "%b", "version": "1.%d", '
+    b'"status": %d, "outcome": "%b", "cause": null, "sent": %d, "received": %d, "duration_ms": %.1f, %b, "attempts": 1, '
+    b'"upstream_status": %d, "connect_ms": %b, "head_ms": %.1f, "reused": %b}\n'
+)
+"""The line of a request that was served at the first try."""
 
 
 def json_line(exchange: Exchange, now_text: str) -> bytes:
@@ -32,25 +38,36 @@ def json_line(exchange: Exchange, now_text: str) -> bytes:
     if len(attempts) != 1 or exchange.cause is not None:
         return _slow_line(exchange, now_text)
     attempt = attempts[0]
-    reference, client, method, host, target = exchange.reference, exchange.client, exchange.method, exchange.host, exchange.target
-    if (
-        attempt.signal is not None
-        or attempt.t_head < 0
-        or (method + host + target + reference.encode() + client.encode()).translate(None, _PLAIN)
-    ):
+    reference, client = exchange.reference.encode(), exchange.client.encode()
+    method, host, target = exchange.method, exchange.host, exchange.target
+    if attempt.signal is not None or attempt.t_head < 0 or (method + host + target + reference + client).translate(None, _PLAIN):
         return _slow_line(exchange, now_text)
     start = attempt.t_start
-    connect = "null" if attempt.reused or attempt.t_connected < 0 else f"{(attempt.t_connected - start) * 1000:.1f}"
-    return (
-        f'{{"time": "{now_text}", "reference": "{reference}", "client": "{client}", "method": "{method.decode()}", '
-        f'"host": "{host.decode()}", "target": "{target.decode()}", "version": "1.{exchange.version}", '
-        f'"status": {exchange.status}, "outcome": "{exchange.outcome}", "cause": null, '
-        f'"sent": {exchange.sent}, "received": {exchange.received}, '
-        f'"duration_ms": {(exchange.t_end - exchange.t_begin) * 1000:.1f}, '
-        f'"route": {_quoted(exchange.route)}, "upstream": {_quoted(exchange.upstream)}, '
-        f'"server": {_quoted(attempt.address)}, "attempts": 1, "upstream_status": {attempt.status}, "connect_ms": {connect}, '
-        f'"head_ms": {(attempt.t_head - start) * 1000:.1f}, "reused": {"true" if attempt.reused else "false"}}}\n'
-    ).encode("ascii")
+    return _LINE % (
+        now_text.encode(),
+        reference,
+        client,
+        method,
+        host,
+        target,
+        exchange.version,
+        exchange.status,
+        exchange.outcome.encode(),
+        exchange.sent,
+        exchange.received,
+        (exchange.t_end - exchange.t_begin) * 1000,
+        _place(exchange.route, exchange.upstream, attempt.address),
+        attempt.status,
+        b"null" if attempt.reused or attempt.t_connected < 0 else b"%.1f" % ((attempt.t_connected - start) * 1000),
+        (attempt.t_head - start) * 1000,
+        b"true" if attempt.reused else b"false",
+    )
+
+
+@lru_cache(4096)
+def _place(route: str, upstream: str, address: str) -> bytes:
+    """Return the members that say where a request went: the same for most requests."""
+    return f'"route": {_quote(route)}, "upstream": {_quote(upstream)}, "server": {_quote(address)}'.encode("ascii")
 
 
 def combined_line(exchange: Exchange, now_text: str, referer: bytes | None = None, agent: bytes | None = None) -> bytes:
