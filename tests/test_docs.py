@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 from headgate.cli.main import main
 from headgate.config.json_schema import json_schema
 from headgate.diagnose.catalogue import catalogue
+from headgate.lab.processes import free_port
 from headgate.model.verdicts import VERDICTS
 
 ROOT = Path(__file__).parent.parent
@@ -233,12 +233,6 @@ def test_runnable_lines_run(line: str) -> None:
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.mark.parametrize("with_file", [False, True], ids=["to", "file"])

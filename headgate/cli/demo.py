@@ -65,11 +65,13 @@ def command(once: bool, port: int | None, as_json: bool) -> None:
     """Show it: start servers that misbehave on purpose and a gateway in front of them, send traffic, explain what fails.
 
     Stays up afterwards, with addresses to try, until Ctrl-C. Needs no root, no other program, and no network.
+    With --once, exit code 1 tells that something did not end as it should have.
     """
     if port is not None:
         _must_be_free(port)
     try:
-        asyncio.run(_perform(once, port, as_json))
+        if not asyncio.run(_perform(once, port, as_json)):
+            raise SystemExit(1)
     except (LabError, BadScenario) as error:
         raise Problem(str(error)) from None
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -89,7 +91,8 @@ def _must_be_free(port: int) -> None:
             ) from None
 
 
-async def _perform(once: bool, port: int | None, as_json: bool) -> None:
+async def _perform(once: bool, port: int | None, as_json: bool) -> bool:
+    """Do all of it; return whether everything ended as it should have."""
     _end_on_signal()
     console = _console()
     async with _stage(port or free_port()) as stage:
@@ -108,6 +111,7 @@ async def _perform(once: bool, port: int | None, as_json: bool) -> None:
                 _print(console, *_suggestions(stage), whole=True)
             sys.stdout.flush()
             await asyncio.Event().wait()
+    return all(one.right for one in scenes)
 
 
 def _end_on_signal() -> None:

@@ -18,6 +18,8 @@ from .gateways import Written
 from .laboratory import LabError
 
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
+_reserved: list[socket.socket] = []
+"""Holders of the ports that were given out."""
 
 
 def binary(kind: str) -> str | None:
@@ -68,11 +70,17 @@ class Running:
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port that is given to nobody else as long as this process lives.
+
+    A socket that does not listen stays bound to it. A program that binds with SO_REUSEADDR, as servers do, may listen there;
+    who asks the kernel for any free port does not get it, even when many gateways start at once.
+    """
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only now: otherwise the kernel might share it at once
+    _reserved.append(sock)
+    port: int = sock.getsockname()[1]
+    return port
 
 
 @contextlib.asynccontextmanager

@@ -58,7 +58,7 @@ class Scene:
 
 def scene(layout: Layout, result: Result, error_log: str) -> Scene:
     """Return what a played scenario means. error_log: the gateway's error log as text, in which its lines are looked up."""
-    scenario, last = result.scenario, result.sightings[-1]
+    scenario, last = result.scenario, result.sightings[-1] if result.sightings else Sighting("")
     record = result.record
     reference = str(record.get("reference", ""))
     errors = [line for line in error_lines(error_log) if line.get("reference") == reference] if reference else []
@@ -72,7 +72,7 @@ def scene(layout: Layout, result: Result, error_log: str) -> Scene:
         status=last.status,
         cut=last.ended == "cut",
         cause=cause,
-        client=_seen(result.sightings),
+        client=_seen(result.sightings) if result.sightings else result.reason,
         sentence=errors[-1].get("message", "") if errors else _without_failure(last),
         did=tuple(_did(record, errors, last)),
         advice=_advice(cause, last, errors[-1].get("address", "") if errors else ""),
@@ -114,7 +114,9 @@ def _did(record: dict[str, Any], errors: list[dict[str, str]], last: Sighting) -
     for verdict in filter(None, verdicts):
         yield verdict[0].upper() + verdict[1:] + "."
     outcome = record.get("outcome")
-    if outcome == "cut":
+    if not record:
+        yield "Left no record of it."
+    elif outcome == "cut":
         yield "Cut the connection, so that what arrived cannot be taken for the whole."
     elif outcome == "answered" and not record.get("attempts"):
         yield f"Refused the request with {last.status} and closed the connection; no server saw a byte of it."

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from headgate.lab.processes import free_port
 from headgate.lab.showcase import SHOWN
 
 DEMO = [sys.executable, "-m", "headgate", "demo"]
@@ -30,12 +31,6 @@ def folder() -> Iterator[Path]:
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"TMPDIR": str(folder)}
     return subprocess.run([*DEMO, *words], capture_output=True, text=True, timeout=50, check=False, env=env)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def ask(url: str, **fields: str) -> tuple[int, str]:
@@ -82,6 +77,20 @@ def test_json_at_a_port_of_ones_own(folder: Path) -> None:
     rescued = next(scene for scene in told["scenes"] if scene["name"] == "closed-on-reuse")
     assert (rescued["status"], rescued["cause"]) == (200, "closed-on-reuse")
     assert all(scene["sentence"] and scene["advice"] and scene["reference"] for scene in told["scenes"] if scene["cause"])
+
+
+def test_what_does_not_end_as_it_should_is_told(folder: Path) -> None:
+    wrong = (
+        "import dataclasses, headgate.cli.demo as demo\n"
+        "played = demo.scene\n"
+        "demo.scene = lambda *words: dataclasses.replace(played(*words), right=False)\n"
+        "demo.SHOWN = ('healthy',)\n"
+        "demo.command(['--once'])\n"
+    )
+    env = os.environ | {"TMPDIR": str(folder)}
+    done = subprocess.run([sys.executable, "-c", wrong], capture_output=True, text=True, timeout=50, check=False, env=env)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "    expected  something else: this is a fault of Headgate's, please report it\n" in done.stdout
 
 
 def test_a_port_that_is_taken_is_one_sentence(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,13 @@ def test_a_gateway_that_does_not_start_is_quoted(tmp_path: Path) -> None:
 
 def test_version_of_ourselves() -> None:
     assert version("headgate")[0].isdigit()
+
+
+def test_a_free_port_is_kept_for_who_asked() -> None:
+    port = free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    with socket.create_server(("127.0.0.1", port)):  # a server, which binds with SO_REUSEADDR
+        socket.create_connection(("127.0.0.1", port)).close()
