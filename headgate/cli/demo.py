@@ -200,7 +200,7 @@ def _told(one: Scene) -> RenderableType:
 
 def _rows(one: Scene) -> list[tuple[str, Text]]:
     rows = [("imitates", Text(one.imitates))] if one.cause else []
-    rows += [("asked", Text(one.asked)), ("client", Text(f"got {one.client}"))]
+    rows += [("asked", Text(one.asked)), ("client", Text(one.client))]
     if one.sentence:
         rows.append(("why", Text(one.sentence, style="bold" if one.cause else "")))
     rows.append(("Headgate", Text(" ".join(one.did))))

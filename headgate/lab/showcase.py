@@ -22,7 +22,6 @@ SHOWN: Final = (
 """Scenarios worth a look, roughly in the order of a request's life."""
 
 _PAIR: Final = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|\S+)')
-_PHRASES: Final = {413: "Content Too Large"}
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,12 @@ def error_lines(text: str) -> Iterable[dict[str, str]]:
 def _seen(sightings: list[Sighting]) -> str:
     last = sightings[-1]
     if not last.status:
-        return "no answer"
-    text = f"{last.status} {_PHRASES.get(last.status) or HTTPStatus(last.status).phrase} after {last.ms} ms"
+        return "got no answer"
+    text = f"got {last.status} {HTTPStatus(last.status).phrase} after {last.ms} ms"
     if last.ended == "cut":
-        announced = last.header("content-length")
-        text += (
-            f", then a broken connection: {last.body_bytes} of {announced} bytes" if announced else ", then a broken connection"
-        )
+        text += ", then a broken connection"
+        if announced := last.header("content-length"):
+            text += f": {last.body_bytes} of {announced} bytes"
     if len(sightings) > 1:
         text += f", on a connection that had brought {sightings[0].status} before"
     return text
@@ -119,7 +117,8 @@ def _did(record: dict[str, Any], errors: list[dict[str, str]], last: Sighting) -
     elif outcome == "cut":
         yield "Cut the connection, so that what arrived cannot be taken for the whole."
     elif outcome == "answered" and not record.get("attempts"):
-        yield f"Refused the request with {last.status} and closed the connection; no server saw a byte of it."
+        closed = " and closed the connection" if last.closed else ""
+        yield f"Refused the request with {last.status}{closed}; no server saw a byte of it."
     elif outcome == "answered":
         yield f"Answered {last.status} itself."
     elif errors:
