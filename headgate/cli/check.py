@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 from ..config.checks import warnings
-from ..config.findings import BadConfig, Finding
+from ..config.findings import BadConfig, Finding, Remark
 from ..config.load import read
+from ..render.errors import Errors
+from ..render.page import BadTemplate
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -27,8 +29,11 @@ def command(file: str, as_json: bool, strict: bool) -> None:
     try:
         loaded = read(file)
         findings = warnings(loaded.config, loaded.source)
+        Errors(loaded.config.gateway)
     except BadConfig as error:
         findings = error.findings
+    except BadTemplate as error:  # readable and compiled, but it cannot be rendered
+        findings.append(loaded.source.finding("error", Remark(("gateway", "pages"), str(error))))
     counts = {level: sum(finding.level == level for finding in findings) for level in _COLOURS}
     if as_json:
         rows = [dataclasses.asdict(finding) for finding in findings]

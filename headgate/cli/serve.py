@@ -13,7 +13,9 @@ from ..config.findings import BadConfig
 from ..config.load import from_servers, load
 from ..config.schema import Config
 from ..gateway.sockets import CannotListen, address_of, bind
+from ..gateway.tls import BadTlsFile
 from ..gateway.worker import Worker
+from ..render.page import BadTemplate
 from .main import stop
 
 
@@ -42,6 +44,8 @@ def command(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...])
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config, sockets))
+    except (BadTemplate, BadTlsFile) as problem:
+        stop(str(problem))
     except OSError as problem:
         stop(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
 

@@ -12,7 +12,7 @@ from ..model.cause import Cause
 from ..model.exchange import Attempt, Exchange
 from ..model.facts import Facts
 from ..model.phases import ADMIT
-from ..model.signals import CLIENT_DEADLINE, CLIENT_GONE, TOTAL_DEADLINE
+from ..model.signals import CLIENT_DEADLINE, CLIENT_GONE, EOF, RESET, TOTAL_DEADLINE
 from ..wire.request import RequestHead
 from ..wire.response import ResponseHead
 from .bodycheck import BodyCheck
@@ -102,7 +102,7 @@ class Ending(Exchange):
         cause = self._end_attempt(phase, signal, facts, now)
         if cause.strike:
             group.strike(server)
-        kept = attempt.reused and attempt.received == 0
+        kept = attempt.reused and attempt.received == 0 and signal in (EOF, RESET)
         if not kept:
             self._tried.append(server)
         verdict = attempt.verdict = may_retry(
@@ -117,12 +117,14 @@ class Ending(Exchange):
             time_left=self.t_limit - now,
             elsewhere=group.elsewhere(self._tried),
         )
+        again = verdict.startswith("again")
+        if not again:
+            self.cause = cause
         self.worker.recorder.attempt_failed(self, attempt)
-        if verdict.startswith("again"):
+        if again:
             self._fresh = kept
             self.pick(now)
         else:
-            self.cause = cause
             self._conclude()
 
     def _end_attempt(self, phase: int, signal: str, facts: Facts | None, now: float) -> Cause:

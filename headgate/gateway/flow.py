@@ -33,7 +33,7 @@ from ..wire.write import LAST_CHUNK, chunk
 from .bodycheck import BodyCheck
 from .dial import Dial
 from .ending import Ending
-from .forwarding import is_loop, last_hop, request_lines, response_lines, within
+from .forwarding import is_dated, is_loop, last_hop, request_lines, response_lines, within
 from .router import Miss
 from .splice import WORTH
 from .tunnel import Tunnel, refusal
@@ -93,6 +93,7 @@ class Flow(Ending):
             self.answer_options()
         elif self.down.surplus_connection:
             seen = len(self.worker.clients)
+            self._keep = False
             self.refuse(OVERLOAD, {"limit": "limits.connections", "limit_value": limits.connections, "seen": seen})
         elif limit and head.length > limit:
             self.refuse(CLIENT_TOO_LARGE, {"limit": "request_body_bytes", "limit_value": limit, "seen": head.length})
@@ -223,7 +224,9 @@ class Flow(Ending):
         minor = self.version
         self.chunked = length < 0 and minor == 1
         keep = self._keep = self._keep and self.request_done and (length >= 0 or minor == 1) and not self.worker.stopping
-        extra = b"Proxy-Status: %b\r\n" % received_status(self.worker.name, status) if status >= 500 else b""
+        extra = b"" if is_dated(head.forward) else b"Date: %b\r\n" % self.worker.recorder.http_date()
+        if status >= 500:
+            extra += b"Proxy-Status: %b\r\n" % received_status(self.worker.name, status)
         lines = response_lines(head, minor=minor, keep=keep, extra=extra)
         if length >= 0 and len(rest) >= length:  # the common case: the whole response is here
             if len(rest) > length:

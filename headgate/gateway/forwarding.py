@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
+from ..wire.fields import find
 from ..wire.framing import CHUNKED
 from ..wire.request import (
     CDN_LOOP,
@@ -78,13 +79,13 @@ def forwarding_lines(peer: str, scheme: str, host: bytes, managed: Mapping[int, 
     chain = managed.get(X_FORWARDED_FOR, b"")
     proto = told_scheme(managed, scheme).encode()
     told_host = managed.get(X_FORWARDED_HOST, host)
-    element = b'for=%b;host="%b";proto=%b' % (_node(peer), host, proto) if not _PLAIN_HOST.fullmatch(host) else b""
-    element = element or b"for=%b;host=%b;proto=%b" % (_node(peer), host, proto)
+    named = b"" if not host else b"host=%b;" % host if _PLAIN_HOST.fullmatch(host) else b'host="%b";' % host
+    element = b"for=%b;%bproto=%b" % (_node(peer), named, proto)
     before = managed.get(FORWARDED, b"")
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nForwarded: %b\r\n" % (
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%bForwarded: %b\r\n" % (
         chain + b", " + address if chain else address,
         proto,
-        told_host,
+        b"X-Forwarded-Host: %b\r\n" % told_host if told_host else b"",  # HTTP/1.0 may come without a host
         before + b", " + element if before else element,
     )
 
@@ -157,6 +158,11 @@ def _rare_lines(head: RequestHead) -> bytes:
     if nominated:
         lines += b"Connection: %b\r\n" % b", ".join(nominated)
     return lines
+
+
+def is_dated(lines: bytes) -> bool:
+    """Tell whether a response has a Date; a gateway adds one that is missing (RFC 9110 section 6.6.1). Usual spelling first."""
+    return b"\nDate: " in lines or lines.startswith(b"Date: ") or find(lines, b"date") is not None
 
 
 def response_lines(head: ResponseHead, *, minor: int, keep: bool, extra: bytes) -> bytes:

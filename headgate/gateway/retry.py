@@ -25,8 +25,8 @@ def may_retry(
 ) -> str:
     """Return a key of VERDICTS; the ones that begin with "again" permit another try.
 
-    started: a byte of the response went to the client. kept: the connection had served before, and not a byte of the response
-    came on it. replayable: all of the request body sent so far is still at hand. tries_left: further tries allowed by number.
+    started: a byte of the response went to the client. kept: the connection had served before, and ended without a byte of the
+    response. replayable: all of the request body sent so far is still at hand. tries_left: further tries allowed by number.
     time_left: seconds left for the exchange. elsewhere: another server, not yet tried, may be used.
     """
     if started:
@@ -35,8 +35,7 @@ def may_retry(
         return "not-wanted"
     if cause.retry == "never":
         return "not-useful"
-    ended = signal in (EOF, RESET)
-    if tries_left <= 0 and not (kept and ended):
+    if tries_left <= 0 and not kept:
         return "not-attempts"
     if time_left <= 0:
         return "not-time"
@@ -48,8 +47,8 @@ def may_retry(
         return "not-idempotent"
     if not replayable:
         return "not-body"
-    if kept and ended:
+    if kept:
         return "again-reused"
-    if not (elsewhere or ended):
+    if not elsewhere and signal not in (EOF, RESET):
         return "not-elsewhere"
     return "again-idempotent"

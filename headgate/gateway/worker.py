@@ -82,7 +82,13 @@ class Worker:
 
     async def run(self) -> None:
         """Serve until `stop` was called and what ran then has ended, or the time to drain is over."""
-        for number, action in ((signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGUSR1, self.reopen)):
+        actions = {
+            signal.SIGTERM: self.stop,
+            signal.SIGINT: self.stop,
+            signal.SIGUSR1: self.reopen,
+            signal.SIGHUP: lambda: self.recorder.note("SIGHUP does nothing: a new configuration is read at the next start"),
+        }
+        for number, action in actions.items():
             self.loop.add_signal_handler(number, action)
         self.loop.set_exception_handler(self._unexpected)
         self.loop.call_later(TICK, self._tick)
