@@ -106,10 +106,12 @@ def listener(family: int = V4, port: int = 0, backlog: int = 16) -> socket.socke
     return sock
 
 
-def free_port() -> int:
+@pytest.fixture
+def refusing() -> Iterator[int]:
+    """Keep a port on which nobody listens, and nobody else can."""
     with socket.socket(V4) as four:
         four.bind(("127.0.0.1", 0))
-        return int(four.getsockname()[1])
+        yield four.getsockname()[1]
 
 
 @contextmanager
@@ -170,15 +172,15 @@ def test_small_segments_are_not_delayed() -> None:
     run(main)
 
 
-def test_refused_is_told_at_once_without_any_task() -> None:
+def test_refused_is_told_at_once_without_any_task(refusing: int) -> None:
     async def main() -> None:
         tasks = asyncio.all_tasks()
-        outcome = Outcome(to(port := free_port())).start()
+        outcome = Outcome(to(refusing)).start()
         assert asyncio.all_tasks() == tasks
         phase, signal, facts = await outcome.end()
         assert (phase, signal) == (CONNECT, "refused")
         assert facts == {"errno": errno.ECONNREFUSED, "error": "ECONNREFUSED: Connection refused", "elapsed_ms": 0}
-        assert outcome.attempt.address == f"127.0.0.1:{port}"
+        assert outcome.attempt.address == f"127.0.0.1:{refusing}"
         assert outcome.attempt.t_connected == NEVER
 
     run(main)
@@ -354,10 +356,10 @@ def test_the_most_telling_failure_is_reported_and_all_are_listed(hosts: Callable
     run(main)
 
 
-def test_refused_says_more_than_unreachable_whatever_the_order(hosts: Callable[..., Resolver]) -> None:
+def test_refused_says_more_than_unreachable_whatever_the_order(hosts: Callable[..., Resolver], refusing: int) -> None:
     async def main() -> None:
         for order in (("224.0.0.1", "127.0.0.1"), ("127.0.0.1", "224.0.0.1")):
-            target = target_for(Endpoint("http", "app", free_port()), hosts(*order))
+            target = target_for(Endpoint("http", "app", refusing), hosts(*order))
             outcome = Outcome(target).start()
             phase, signal, facts = await outcome.end()
             assert (phase, signal) == (CONNECT, "refused")
@@ -389,16 +391,16 @@ class Known:
         self.invalidated.append(name)
 
 
-def test_a_failed_connect_makes_the_name_be_asked_again() -> None:
+def test_a_failed_connect_makes_the_name_be_asked_again(refusing: int) -> None:
     async def main() -> None:
         known = Known(Addresses("app", ((V4, "127.0.0.1"),)))
-        await Outcome(target_for(Endpoint("http", "app", free_port()), known)).start().end()
+        await Outcome(target_for(Endpoint("http", "app", refusing), known)).start().end()
         assert known.invalidated == ["app"]
 
     run(main)
 
 
-def test_the_late_family_is_waited_for_when_the_quick_one_fails() -> None:
+def test_the_late_family_is_waited_for_when_the_quick_one_fails(refusing: int) -> None:
     async def main() -> None:
         with listener() as sock:
             port = sock.getsockname()[1]
@@ -411,7 +413,7 @@ def test_the_late_family_is_waited_for_when_the_quick_one_fails() -> None:
             phase, signal, facts = await Outcome(target_for(Endpoint("http", "app", port), nothing_new)).start().end()
             assert (phase, signal) == (CONNECT, "refused")
             both_fail = Known(first, Addresses("app", ((V6, "::1"), (V4, "127.0.0.1"))))
-            target = target_for(Endpoint("http", "app", free_port()), both_fail)
+            target = target_for(Endpoint("http", "app", refusing), both_fail)
             phase, signal, facts = await Outcome(target).start().end()
             assert len(facts["attempts_by_address"]) == 2
             target = target_for(Endpoint("http", "app", port), both_fail, deny_addresses=("127.0.0.0/8",))
@@ -420,9 +422,9 @@ def test_the_late_family_is_waited_for_when_the_quick_one_fails() -> None:
     run(main)
 
 
-def test_an_unresolved_name_fails_in_its_phase(tmp_path: Path) -> None:
+def test_an_unresolved_name_fails_in_its_phase(refusing: int) -> None:
     async def main() -> None:
-        resolver = Resolver(Dns(hosts_file="/nonexistent", servers=(f"127.0.0.1:{free_port()}",), timeout=1.0))
+        resolver = Resolver(Dns(hosts_file="/nonexistent", servers=(f"127.0.0.1:{refusing}",), timeout=1.0))
         outcome = Outcome(target_for(Endpoint("http", "app.example", 80), resolver)).start()
         assert outcome.attempt.phase == RESOLVE
         phase, signal, facts = await outcome.end()

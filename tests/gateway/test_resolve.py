@@ -66,6 +66,21 @@ def host(four: str | None = "192.0.2.1", six: str | None = None, ttl: int = 60) 
     return script
 
 
+def same_port() -> tuple[socket.socket, socket.socket]:
+    """Bind a UDP and a TCP socket to one free port: a port that is free for one may be taken for the other."""
+    for _ in range(50):
+        udp, tcp = socket.socket(type=socket.SOCK_DGRAM), socket.socket()
+        try:
+            udp.bind(("127.0.0.1", 0))
+            tcp.bind(udp.getsockname())
+        except OSError:
+            udp.close()
+            tcp.close()
+        else:
+            return udp, tcp
+    raise AssertionError("no port is free for both UDP and TCP")
+
+
 class DnsServer(asyncio.DatagramProtocol):
     """Answers by UDP and TCP on one port as `script` says: bytes, several packets, an awaitable of those, or nothing."""
 
@@ -78,9 +93,10 @@ class DnsServer(asyncio.DatagramProtocol):
 
     async def __aenter__(self) -> "DnsServer":
         loop = asyncio.get_running_loop()
-        self.tcp = await asyncio.start_server(self.on_tcp, "127.0.0.1", 0)
-        self.port = self.tcp.sockets[0].getsockname()[1]
-        self.udp, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", self.port))
+        udp, tcp = same_port()
+        self.port = udp.getsockname()[1]
+        self.tcp = await asyncio.start_server(self.on_tcp, sock=tcp)
+        self.udp, _ = await loop.create_datagram_endpoint(lambda: self, sock=udp)
         return self
 
     async def __aexit__(self, *_: object) -> None:
