@@ -60,8 +60,8 @@ def _bind_tcp(host: str, port: int) -> socket.socket:
 
 def _bind_unix(path: str) -> socket.socket:
     with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.stat(path).st_mode) and not _answers(path):
-            os.unlink(path)  # left behind by a process that is gone
+        if stat.S_ISSOCK(os.stat(path).st_mode) and _left_behind(path):
+            os.unlink(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -73,11 +73,8 @@ def _bind_unix(path: str) -> socket.socket:
     return sock
 
 
-def _answers(path: str) -> bool:
+def _left_behind(path: str) -> bool:
+    """Tell whether the process that listened there is gone. One that is merely busy, or not ours to ask, is not."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(1)
-        try:
-            sock.connect(path)
-        except OSError:
-            return False
-    return True
+        sock.setblocking(False)
+        return sock.connect_ex(path) == errno.ECONNREFUSED

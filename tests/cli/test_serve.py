@@ -15,9 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import websockets.sync.client
+import websockets.sync.server
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -670,3 +673,83 @@ def test_details_for_trusted_networks_only(serve, tmp_path, told):
     assert answer.startswith(b"HTTP/1.1 502 ")
     assert (str(dead).encode() in answer) is told
     assert gateway.stop() == 0
+
+
+# Real clients.
+
+
+def test_a_websocket_both_ways(serve):
+    """1 MiB each way through libraries that are not ours, and a closing handshake in order."""
+
+    def echo(connection):
+        for message in connection:
+            connection.send(message)
+
+    message = os.urandom(1 << 20)
+    with websockets.sync.server.serve(echo, "127.0.0.1", 0, max_size=None) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        gateway = serve("--listen", "127.0.0.1:0", "--to", f"http://127.0.0.1:{server.socket.getsockname()[1]}")
+        with websockets.sync.client.connect(f"ws://127.0.0.1:{gateway.port()}/chat", max_size=None) as client:
+            for size in (0, 1, 70_000, 1 << 20):
+                client.send(message[:size])
+                assert client.recv(PROMPT) == message[:size]
+            client.close(1000, "done")
+            assert client.close_code == 1000
+        until(lambda: '"outcome": "tunnel"' in gateway.output())
+        assert gateway.stop() == 0
+        server.shutdown()
+    record = json.loads(gateway.output())
+    assert (record["status"], record["cause"]) == (101, None)
+    assert record["received"] > 1 << 20
+    assert record["sent"] > 1 << 20
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_curl_uploads_after_100_continue(serve, origin, tmp_path):
+    size = 20 << 20
+    got = []
+
+    def script(connection):
+        head = read_head(connection)
+        got.append(head)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        left = size
+        while left and (piece := connection.recv(min(left, 1 << 20))):
+            left -= len(piece)
+        connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\n%04d" % left)
+
+    (tmp_path / "upload").write_bytes(bytes(size))
+    gateway = serve("--listen", "127.0.0.1:0", "--to", origin(script).url)
+    url = f"http://127.0.0.1:{gateway.port()}/"
+    command = ["curl", "-sS", "-v", "-m", "10", "-H", "Expect: 100-continue", "--data-binary", f"@{tmp_path}/upload", url]
+    done = subprocess.run(command, capture_output=True, timeout=PROMPT * 2, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b"0000"
+    assert b"< HTTP/1.1 100 Continue" in done.stderr
+    assert b"\r\nExpect: 100-continue\r\n" in got[0]
+    assert gateway.stop() == 0
+    assert json.loads(gateway.output())["received"] == size
+
+
+def test_many_clients_at_once(serve, origin):
+    def script(connection):
+        while head := read_head(connection):
+            target = head.split(b" ")[1]
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(target), target))
+
+    gateway = serve("--listen", "127.0.0.1:0", "--to", origin(script).url)
+    port = gateway.port()
+
+    def client(name: int) -> int:
+        right = 0
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROMPT)
+        for number in range(25):
+            connection.request("GET", f"/{name}/{number}")
+            right += connection.getresponse().read() == f"/{name}/{number}".encode()
+        connection.close()
+        return right
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sum(threads.map(client, range(16))) == 16 * 25
+    assert gateway.stop() == 0
+    assert len(gateway.output().splitlines()) == 16 * 25
