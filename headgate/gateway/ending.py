@@ -92,7 +92,7 @@ class Ending(Exchange):
             self.worker.recorder.attempt_failed(self, attempt)
         self.outcome = "tunnel" if self.tunnel is not None else "served"
         self._record()
-        self.down.done(close=not self._keep, linger=not self.request_done)
+        self.down.done(close=not self._keep or self.worker.stopping, linger=not self.request_done)
 
     def fail(self, phase: int, signal: str, facts: Facts | None = None) -> None:
         """The try under way failed: name the cause, and try again, answer, or cut."""

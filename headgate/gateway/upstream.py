@@ -190,7 +190,7 @@ class Upstream(asyncio.Protocol):
         self._reader(data)
 
     def eof_received(self) -> bool:
-        """Handle the server's FIN."""
+        """Handle the server's orderly end: a FIN; over TLS its close_notify, without which `connection_lost` comes alone."""
         flow = self.flow
         if flow is None:
             self._closed_idle()
@@ -363,9 +363,6 @@ class Upstream(asyncio.Protocol):
                 facts = {**(facts or {}), "rule": "tunnel"}
             elif self._reader == self._read_chunked:
                 facts = {**(facts or {}), "rule": "chunked"}
-            elif self._reader == self._read_until_close and signal == EOF:
-                self._end_body(b"")
-                return
             elif self._reader == self._read_surplus:
                 return
         flow.fail(phase, signal, facts)
