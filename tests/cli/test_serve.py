@@ -384,6 +384,19 @@ def test_tls_towards_clients(serve, origin, tmp_path):
     assert "Traceback" not in gateway.errors()
 
 
+def test_clients_that_never_shake_hands_are_let_go(serve, origin, tmp_path):
+    certificate(tmp_path, "cert.pem", "key.pem")
+    options = 'tls = { certificate = "cert.pem", key = "key.pem" }\ntimeouts.head = "300ms"'
+    gateway = serve(config(tmp_path, one_upstream(origin().url, options)))
+    port = gateway.port()
+    clients = [connect(port) for _ in range(10)]
+    clients[0].sendall(b"\x16\x03\x01")
+    for client in clients:
+        assert rest(client) == b""
+        client.close()
+    assert gateway.stop() == 0
+
+
 def test_a_unix_socket(serve, origin, tmp_path):
     path = str(tmp_path / "gate.sock")
     first = serve("--listen", f"unix:{path}", "--to", origin().url)

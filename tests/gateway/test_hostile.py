@@ -251,6 +251,27 @@ def test_a_client_that_never_reads_costs_no_other_client_anything(play):
     play(part)
 
 
+@pytest.mark.parametrize("field", [b"", b"Connection: close\r\n"])
+def test_a_client_that_does_not_take_the_end_of_its_response_is_let_go(play, field):
+    """What is left then is less than would stop the exchange: it has ended, but the client's time to read has not."""
+
+    async def part(stage):
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + bytes(60_000)
+        await stage.gateway(await stage.server(answering(stage, answer)), gateway={"timeouts": {"read": "300ms", "idle": "60s"}})
+        sock = deaf_socket(stage.port)
+        for number in range(200):
+            await asyncio.get_running_loop().sock_sendall(sock, GET)
+            await settle(lambda number=number: stage.worker.recorder.exchanges > number)
+            if next(iter(stage.worker.clients)).transport.get_write_buffer_size() > 0:
+                break
+        await asyncio.get_running_loop().sock_sendall(sock, b"OPTIONS * HTTP/1.1\r\nHost: a\r\n%b\r\n" % field)
+        await settle(lambda: not stage.worker.clients)
+        sock.close()
+        assert not stage.worker.recorder.failures
+
+    play(part)
+
+
 def test_connections_above_the_limit_get_503_and_are_closed(play):
     async def part(stage):
         await stage.gateway(await stage.server(answering(stage)), gateway={"limits": {"connections": 5}})
