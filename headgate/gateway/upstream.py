@@ -168,6 +168,7 @@ class Upstream(asyncio.Protocol):
         self.flow = None
         self._reader = self._read_nothing
         self._drop_spare()
+        self.rested_since = self.opened  # what we close ourselves teaches nothing
         if self.bulk is not None:
             self.bulk.stop()
             self.bulk = None
@@ -368,8 +369,10 @@ class Upstream(asyncio.Protocol):
         flow.fail(phase, signal, facts)
 
     def _closed_idle(self) -> None:
+        """The server closed a connection that rested in the pool: that teaches how long it keeps them. Told once."""
         if self.rested_since > self.opened:
             self.server.closed_idle(self.worker.clock() - self.rested_since)
+            self.rested_since = self.opened
         self.server.drop(self)
 
     def _rescue(self, spare: Spare) -> None:

@@ -380,6 +380,29 @@ def test_an_idle_connection_the_server_closed_is_never_used(play):
     play(part)
 
 
+def test_the_pool_learns_how_long_the_server_keeps_connections(play):
+    async def part(stage):
+        async def script(reader, writer, number):
+            await stage.request(reader)
+            writer.write(OK)
+            await writer.drain()
+            await asyncio.sleep(0.5)  # its keep-alive
+
+        await stage.gateway(await stage.server(script))
+        server = stage.worker.groups["app"].servers[0]
+        client = await stage.client()
+        limits = []
+        for _ in range(3):
+            client.send(GET)
+            await client.response()
+            limits.append(server.idle_limit)
+            await asyncio.sleep(0.7)
+        assert limits[:2] == [55.0, 55.0], "one close alone may be a restart"
+        assert limits[2] < 0.5
+
+    play(part)
+
+
 def test_the_next_server_is_asked_when_one_refuses(play):
     async def part(stage):
         listener = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
