@@ -26,7 +26,7 @@ def framed(body: bytes, pieces: list[int], *, chunked: bool) -> bytes:
         return body
     data, at, turn = b"", 0, 0
     while at < len(body):
-        piece = body[at : at + pieces[turn % len(pieces)]]
+        piece = body[at : at + max(pieces[turn % len(pieces)], len(body) // 500)]
         data += b"%x\r\n%b\r\n" % (len(piece), piece)
         at += len(piece)
         turn += 1
