@@ -269,8 +269,10 @@ def test_a_client_that_does_not_take_the_end_of_its_response_is_let_go(play, fie
             if next(iter(stage.worker.clients)).transport.get_write_buffer_size() > 0:
                 break
         await asyncio.get_running_loop().sock_sendall(sock, b"GET /small HTTP/1.1\r\nHost: a\r\n%b\r\n" % field)
-        await settle(lambda: not stage.worker.clients)
-        sock.close()
+        try:
+            await settle(lambda: not stage.worker.clients)
+        finally:
+            sock.close()
         assert not stage.worker.recorder.failures
 
     play(part)
