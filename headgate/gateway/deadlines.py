@@ -65,10 +65,21 @@ class Deadlines:
                 self._fire(items, now)
 
     def _fire(self, items: set[Timed], now: float) -> None:
-        for item in items:
-            item.slot = _NO_SLOT
-            if item.deadline <= now:
-                item.deadline = NONE
-                item.expired(now)
-            elif item.deadline is not NONE:
-                self._move(item, int(item.deadline / TICK) + 1)
+        try:
+            while items:
+                item = items.pop()
+                if item.slot != _NO_SLOT:  # else a neighbour's end was its end too
+                    item.slot = _NO_SLOT
+                    self._look(item, now)
+        finally:
+            for item in items:  # an error in one must not cost the others their deadlines
+                if item.slot != _NO_SLOT:
+                    item.slot = _NO_SLOT
+                    self._move(item, self._next)
+
+    def _look(self, item: Timed, now: float) -> None:
+        if item.deadline <= now:
+            item.deadline = NONE
+            item.expired(now)
+        elif item.deadline is not NONE:
+            self._move(item, int(item.deadline / TICK) + 1)

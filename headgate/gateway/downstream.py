@@ -37,7 +37,7 @@ class Downstream(asyncio.Protocol):
     """A connection from a client."""
 
     __slots__ = (
-        "_buffer", "_chunks", "_forwarding", "_forwarding_host", "_head_began", "_left", "_pauses", "_reader",
+        "_buffer", "_chunks", "_forwarding", "_forwarding_host", "_full", "_head_began", "_left", "_pauses", "_reader",
         "_reason", "client", "deadline", "details", "flow", "plain", "scheme", "slot", "surplus_connection",
         "transport", "trusts", "worker",
     )  # fmt: skip
@@ -63,6 +63,7 @@ class Downstream(asyncio.Protocol):
         self._forwarding = b""
         self._forwarding_host: bytes | None = None
         self._head_began = False
+        self._full = False  # it takes no more bytes for now
 
     # What the loop calls.
 
@@ -90,12 +91,16 @@ class Downstream(asyncio.Protocol):
         self.flow = None
 
     def pause_writing(self) -> None:
+        self._full = True
         if self.flow is not None:
             self.flow.client_is_full()
 
     def resume_writing(self) -> None:
+        self._full = False
         if self.flow is not None:
             self.flow.client_takes_more()
+        elif not self.transport.is_closing():
+            self._await_next()
 
     # Deadlines.
 
@@ -281,19 +286,26 @@ class Downstream(asyncio.Protocol):
         if close or self.transport.is_closing():
             self._close(linger=linger)
             return
-        self._reader = self._read_head
+        self._await_next()
+
+    def _await_next(self) -> None:
+        """Read the next request, or serve the one that was sent ahead: once the client has taken most of what it was sent."""
+        self._reader = self._hold if self._buffer or self._full else self._read_head
         if self._pauses:
-            self._pauses.clear()
-            self.transport.resume_reading()
-        self.arm("idle")
-        if self._buffer:
+            self._pauses &= {"ahead"}
+            self._release()
+        self.arm("read" if self.transport.get_write_buffer_size() else "idle")
+        if self._buffer and not self._full:
             self.worker.loop.call_soon(self._next)
 
     def _next(self) -> None:
         """Serve the request that was sent ahead."""
-        if self.flow is None and not self.transport.is_closing() and self._reader == self._read_head:
+        if self.flow is None and self._reader == self._hold and not self._full and not self.transport.is_closing():
             data, self._buffer = self._buffer, b""
+            self._reader = self._read_head
             self._read_head(data)
+            if len(self._buffer) <= AHEAD:
+                self.resume("ahead")
 
     def drop(self) -> None:
         """The client is gone: let the connection go."""
@@ -313,14 +325,14 @@ class Downstream(asyncio.Protocol):
     def _close(self, *, linger: bool) -> None:
         self._reader = self._read_nothing
         self._buffer = b""
+        unsent = self.transport.get_write_buffer_size() if not self.transport.is_closing() else 0
         if linger and not self.transport.is_closing() and self.transport.can_write_eof():
-            if self._pauses:
-                self._pauses.clear()
-                self.transport.resume_reading()
+            self._pauses.clear()
+            self._release()
             self.transport.write_eof()
-            self.arm("linger")
         else:
             self.transport.close()
+        self.arm("read" if unsent else "linger")  # then it is over, whatever the client does
 
     def _close_now(self) -> None:
         self._reader = self._read_nothing
@@ -330,7 +342,7 @@ class Downstream(asyncio.Protocol):
         """Stop reading from the client, for one reason more."""
         if not self._pauses and not self.transport.is_closing():
             self.transport.pause_reading()
-            if self.flow is not None:
+            if self.flow is not None and self.flow.tunnel is None:
                 self.arm_total(self.flow.t_limit)  # its silence is our doing now
         self._pauses.add(why)
 
@@ -338,10 +350,13 @@ class Downstream(asyncio.Protocol):
         """Read on, once no reason to wait is left."""
         if why in self._pauses:
             self._pauses.discard(why)
-            if not self._pauses and not self.transport.is_closing():
-                self.transport.resume_reading()
-                if self.flow is not None and not self.flow.request_done:
-                    self.arm("body")
+            self._release()
+            if not self._pauses and self.flow is not None and not self.flow.request_done:
+                self.arm("body")
+
+    def _release(self) -> None:
+        if not self._pauses and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def drain(self) -> None:
         """The gateway stops: close when idle; a running exchange closes the connection at its end."""

@@ -167,7 +167,7 @@ class Ending(Exchange):
         self.signal, self.facts = signal, facts
         self.cause = classify(phase, signal, facts)
         self.worker.recorder.refused(self)
-        if self.cause.status == 499:
+        if signal == CLIENT_GONE or (self.cause.status == 499 and not self.started):
             self._leave(now)
         else:
             self._conclude()

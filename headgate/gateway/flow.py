@@ -182,11 +182,14 @@ class Flow(Ending):
 
     def handed(self) -> None:
         """The whole request was handed over: now the server has to answer."""
+        conn = self.conn
+        if conn is None or conn.paused:
+            return  # the end of it waits here until the server takes more
         attempt = self.attempt
         attempt.t_sent = now = self.worker.clock()
-        if not self.started and self.conn is not None:
+        if not self.started:
             attempt.phase = HEAD
-            self.conn.arm("head", now + self.group.settings.timeouts.head)
+            conn.arm("head", now + self.group.settings.timeouts.head)
 
     def server_is_full(self) -> None:
         """The server takes no more for now: the client has to wait."""
@@ -341,12 +344,15 @@ class Flow(Ending):
         """The client takes no more for now: the server has to wait."""
         if self.conn is not None:
             self.conn.pause_reading()
-        self.down.arm("read")
+        if self.tunnel is None:
+            self.down.arm("read")
 
     def client_takes_more(self) -> None:
         """The client reads again."""
         if self.conn is not None:
             self.conn.resume_reading()
+        if self.tunnel is not None:
+            return
         if self.request_done:
             self.down.arm_total(self.t_limit)
         else:

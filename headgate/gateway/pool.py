@@ -90,9 +90,9 @@ class Server:
             self.idle_limit = self.settings.idle
 
     def _learn(self, limit: float) -> None:
-        if (safe := below(limit)) < self.idle_limit:
+        if (safe := below(limit)) <= self.idle_limit:
             self.idle_limit = safe
-        self._learned_at = self._clock()
+            self._learned_at = self._clock()
 
     def close_idle(self) -> None:
         """Close every idle connection."""

@@ -35,7 +35,7 @@ class Upstream(asyncio.Protocol):
     """A connection to a server."""
 
     __slots__ = (
-        "_buffer", "_chunks", "_early", "_reader", "_reason", "_spare", "address", "bulk", "deadline", "flow",
+        "_buffer", "_chunks", "_early", "_reader", "_reason", "_spare", "address", "bulk", "deadline", "flow", "held",
         "last_byte", "left", "opened", "paused", "plain", "rested_since", "served", "server", "slot", "transport",
         "worker",
     )  # fmt: skip
@@ -48,6 +48,7 @@ class Upstream(asyncio.Protocol):
         self.opened = self.rested_since = self.last_byte = worker.clock()
         self.served = 0  # exchanges begun on it
         self.paused = False  # the server takes no more bytes for now
+        self.held = False  # it is not read from, because the client takes no more
         self.deadline = NONE
         self.slot = Deadlines.FREE
         self._reason = ""
@@ -121,15 +122,19 @@ class Upstream(asyncio.Protocol):
     def pause_reading(self) -> None:
         """The client takes no more for now."""
         if self.bulk is None and not self.transport.is_closing():
+            self.held = True
             self.worker.deadlines.arm(self, NONE)
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """The client reads again."""
-        if self.bulk is None and not self.transport.is_closing():
+        if self.held and not self.transport.is_closing():
+            self.held = False
             self.transport.resume_reading()
-            if self.flow is not None and self.flow.started:
-                self.worker.deadlines.arm(self, self.worker.clock() + self.flow.idle)
+            if self.flow is not None and self._reason == "tunnel":
+                self.arm("tunnel", self.worker.clock() + self.flow.group.settings.timeouts.tunnel)
+            elif self.flow is not None and self.flow.started:
+                self.arm("idle", self.worker.clock() + self.flow.idle)
 
     def expect_tunnel(self) -> None:
         """Read whatever comes next, for an upgraded connection."""
@@ -145,6 +150,7 @@ class Upstream(asyncio.Protocol):
         self._reader = self._read_idle
         self.rested_since = now
         self._drop_spare()
+        self.resume_reading()
         if self.server.keep(self):
             self.arm("rest", now + self.server.idle_limit)
         else:
@@ -235,9 +241,8 @@ class Upstream(asyncio.Protocol):
         if self.bulk is not None and self.bulk.blocked:
             flow.client_late("read", self.worker.client_timeouts["read"])
             return
-        limit = f"timeouts.{self._reason}"
         value = getattr(flow.group.settings.timeouts, self._reason)
-        facts: Facts = {"limit": limit, "limit_value": value}
+        facts: Facts = {"limit": f"timeouts.{self._reason}", "limit_value": value}
         if self._reason == "tunnel":
             facts["rule"] = "tunnel"
         flow.fail(_REASONS[self._reason], DEADLINE, facts)

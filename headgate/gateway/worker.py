@@ -78,12 +78,11 @@ class Worker:
         scheme = "http" if self._context is None else "https"
         for sock in sockets:
             create = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server
-            # A client that does not answer our farewell is not waited for as long as for a lingering one.
-            farewell = LINGER if self._context is not None else None
-            server = await create(
-                lambda: Downstream(self, scheme), sock=sock, ssl=self._context, ssl_shutdown_timeout=farewell, backlog=4096
-            )
-            self._servers.append(server)
+            tls = {}
+            if self._context is not None:
+                greeting = self.client_timeouts["head"]
+                tls = {"ssl": self._context, "ssl_handshake_timeout": greeting, "ssl_shutdown_timeout": LINGER}
+            self._servers.append(await create(lambda: Downstream(self, scheme), sock=sock, backlog=4096, **tls))
 
     async def run(self) -> None:
         """Serve until `stop` was called and what ran then has ended, or the time to drain is over."""
