@@ -18,8 +18,6 @@ from .gateways import Written
 from .laboratory import LabError
 
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
-_reserved: list[socket.socket] = []
-"""Holders of the ports that were given out."""
 
 
 def binary(kind: str) -> str | None:
@@ -78,8 +76,8 @@ def free_port() -> int:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only now: otherwise the kernel might share it at once
-    _reserved.append(sock)
     port: int = sock.getsockname()[1]
+    sock.detach()  # its descriptor stays open until this process ends
     return port
 
 
