@@ -99,7 +99,7 @@ class Downstream(asyncio.Protocol):
         self._full = False
         if self.flow is not None:
             self.flow.client_takes_more()
-        elif not self.transport.is_closing():
+        elif self._reader == self._hold:
             self._await_next()
 
     # Deadlines.
