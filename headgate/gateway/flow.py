@@ -299,7 +299,11 @@ class Flow(Ending):
         """Begin to check a body; False: it is refused before anything of it was relayed."""
         coding = head.coding if self.group.settings.check_content_coding and head.length != 0 else b""
         self._check = check = BodyCheck(self.worker.limits.response_body_bytes, coding)
-        fault = check.announced(max(head.length, 0)) or (check.peek(rest) if rest and head.length != CHUNKED else None)
+        fault = check.announced(max(head.length, 0))
+        if fault is None and 0 <= head.length <= len(rest):
+            fault = check.piece(rest[: head.length]) or check.ended()
+        elif fault is None and head.length != CHUNKED:
+            fault = check.peek(rest)
         if fault is not None:
             self.fail(HEAD, *fault)
         return fault is None

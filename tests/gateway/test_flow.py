@@ -1,6 +1,7 @@
 """Exchanges over real sockets: what is relayed, what is named, what is tried again."""
 
 import asyncio
+import gzip
 import hashlib
 import os
 
@@ -563,6 +564,33 @@ def test_head_and_bodiless_statuses(play):
         client.send(b"GET /204 HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (await client.head()).startswith(b"HTTP/1.1 204 ")
         assert len(await stage.access(3)) == 3
+
+    play(part)
+
+
+@pytest.mark.parametrize(("broken", "length"), [(False, True), (True, True), (True, False)])
+def test_compressed_bodies_are_looked_at_where_asked_for(play, broken, length):
+    whole = gzip.compress(bytes(100_000))
+    body = whole[:-5] if broken else whole
+
+    async def part(stage):
+        async def script(reader, writer, number):
+            await stage.request(reader)
+            framing = b"Content-Length: %d" % len(body) if length else b"Connection: close"
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n%b\r\n\r\n%b" % (framing, body))
+
+        await stage.gateway(await stage.server(script), check_content_coding=True, retry={"attempts": 1})
+        client = await stage.client()
+        client.send(GET)
+        head = await client.head()
+        record = (await stage.access())[0]
+        if not broken:
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert record["outcome"] == "served"
+        else:
+            assert record["cause"] == "content-coding-invalid"
+            assert head.startswith(b"HTTP/1.1 502 " if length else b"HTTP/1.1 200 ")
+            assert record["outcome"] == "answered" if length else "cut"
 
     play(part)
 
