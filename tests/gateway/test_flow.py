@@ -590,7 +590,7 @@ def test_compressed_bodies_are_looked_at_where_asked_for(play, broken, length):
         else:
             assert record["cause"] == "content-coding-invalid"
             assert head.startswith(b"HTTP/1.1 502 " if length else b"HTTP/1.1 200 ")
-            assert record["outcome"] == "answered" if length else "cut"
+            assert record["outcome"] == ("answered" if length else "cut")
 
     play(part)
 
