@@ -85,8 +85,11 @@ def _limit(known: Mapping[str, Any], signal: str | None) -> list[str]:
     if "limit" not in known:
         return []
     value = known.get("limit_value")
-    seen = f", seen {known['seen']}" if "seen" in known else ""
-    return [f"limit: {known['limit']}" + (f" = {number(value)}" if isinstance(value, int | float) else "") + seen]
+    line = f"limit: {known['limit']}" + (f" = {number(value)}" if isinstance(value, int | float) else "")
+    if "timeout" not in known["limit"]:
+        return [f"{line}, seen {known['seen']}" if "seen" in known else line]
+    came = [f"{known['seen']} bytes had come"] if "seen" in known else []  # bytes, but the limit is a time
+    return [f"{line} s" if "limit_value" in known else line, *came]
 
 
 def _tls(known: Mapping[str, Any], signal: str | None) -> list[str]:

@@ -34,13 +34,15 @@ _UNKNOWN: Final = (
     ("sent", "{sent} bytes of the request", "part of the request"),
     ("received", " after {received} bytes", ""),
     ("received", "{received} bytes of the response header", "part of the response header"),
-    ("seen", "has {seen}, more than", "has more than"),
+    ("seen", ": it has {seen}, where {limit_value} is allowed", " (at most {limit_value})"),
     ("seen", "with {seen} bytes, more than", "with more than"),
     ("seen", "{seen} header lines, more than {limit_value}", "more than {limit_value} header lines"),
     ("seen", "{seen} interim (1xx) responses, more than {limit_value}", "more than {limit_value} interim (1xx) responses"),
     ("seen", "serves {seen} of at most", "serves no more than"),
     ("seen", "; {seen} bytes had come", ""),
     ("seen", "{seen} bytes beyond", "bytes beyond"),
+    ("limit_value", ": it has {seen}, where {limit_value} is allowed", ": it has {seen}"),
+    ("limit_value", " (at most {limit_value})", ""),
     ("limit_value", "the {limit_value} s for", "the seconds allowed for"),
     ("limit_value", "within {limit_value} s", "within the time allowed"),
     ("limit_value", "er than {limit_value} bytes", "er than allowed"),
@@ -52,6 +54,7 @@ _UNKNOWN: Final = (
     ("limit_value", "serves no more than {limit_value}", "serves all it may"),
     ("limit_value", "its limit of {limit_value}", "its limit"),
     ("limit_value", "{limit_value}", "the number allowed"),
+    ("limit", "passes {limit}", "is too large"),
     ("limit", "which {limit} forbids", "which the configuration forbids"),
     ("offset", ", at byte {offset}", ""),
     ("offset", " at byte {offset} of the body", ""),
@@ -64,15 +67,14 @@ _UNKNOWN: Final = (
     ("name", "does not name {name}", "does not name the server"),
     ("name", "of {name}", "of the server"),
     ("header_name", " in {header_name}", ""),
+    ("header_name", "sent {header_name} with", "sent a line with"),
     ("header_name", "the field {header_name}", "a field"),
     ("header_name", "the trailer {header_name}", "a trailer"),
     ("header_name", "; the largest line is {header_name}", ""),
     ("looks_like", "{looks_like} database", "database"),
     ("coding", "Content-Encoding {coding}", "a content coding"),
-    ("excerpt", "Transfer-Encoding is {excerpt}", "transfer coding is another one"),
-    ("excerpt", "Transfer-Encoding {excerpt}", "an unknown transfer coding"),
-    ("excerpt", "in {excerpt}", "in another version"),
-    ("excerpt", "uses {excerpt}", "uses another version"),
+    ("coding", "Transfer-Encoding is {coding}", "transfer coding is another one"),
+    ("coding", "Transfer-Encoding {coding}", "an unknown transfer coding"),
     ("accepted", "101 to {accepted}", "101 to another protocol"),
     ("offered", "had offered {offered}", "had offered no such thing"),
     ("server_count", "None of the {server_count} servers", "No server"),
@@ -269,6 +271,10 @@ def _excerpt(failure: _Failure, value: Any) -> Any:
     return REDACTED if is_secret(str(failure.known("header_name") or "")) else escape(value)
 
 
+def _verify_message(failure: _Failure, value: Any) -> Any:
+    return value.rstrip(". ") if isinstance(value, str) else value  # some of OpenSSL's end with a full stop, as sentences do
+
+
 def _limit(failure: _Failure, value: Any) -> Any:
     return setting(str(value), str(failure.known("upstream") or ""), failure.cause) if value else value
 
@@ -279,6 +285,7 @@ def _allow(failure: _Failure, value: Any) -> Any:
 
 _WORDED: Final[Mapping[str, Callable[[_Failure, Any], Any]]] = {
     "error": _error, "server_count": _server_count, "excerpt": _excerpt, "limit": _limit, "allow": _allow,
+    "verify_message": _verify_message,
 }  # fmt: skip
 """What is put into words, counted or left out before anybody may see it."""
 _NAMES: Final = frozenset((*_OF_EXCHANGE, *_OF_ATTEMPT, *_WORDED))

@@ -9,6 +9,8 @@ from typing import Any, Final
 from ..diagnose.explain import explain
 from ..model.cause import Cause
 from ..model.exchange import Exchange
+from ..wire.grammar import is_token
+from ..wire.write import RENAMED
 
 _TOKEN: Final = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*")  # RFC 9651 3.3.4
 _DETAILS_LENGTH: Final = 512
@@ -106,8 +108,9 @@ def _alert(facts: Mapping[str, Any], kind: str, details: bool) -> dict[str, str]
 
 def _size(facts: Mapping[str, Any], kind: str, details: bool) -> dict[str, str]:
     found = {}
-    if details and kind in _NAMES and "header_name" in facts:
-        found[_NAMES[kind]] = sf_string(str(facts["header_name"]))
+    name = str(facts.get("header_name", ""))
+    if details and kind in _NAMES and is_token(name.encode("utf-8")):  # "the status line" is no field
+        found[_NAMES[kind]] = sf_string(name)
     if isinstance(facts.get("seen"), int):
         found[_SIZES[kind]] = str(facts["seen"])
     return found
@@ -128,7 +131,7 @@ _OF_FACTS: Final[Mapping[str, Callable[[Mapping[str, Any], str, bool], dict[str,
 """Error type → its parameters, as far as the facts have them and the reader may know them (details)."""
 
 
-_PHRASES: Final = {413: "Content Too Large", 499: "Client Closed Request"}
+_PHRASES: Final = {**RENAMED, 499: "Client Closed Request"}
 """Where Python's table is older than RFC 9110, or has no row."""
 
 

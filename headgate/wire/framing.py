@@ -3,7 +3,7 @@
 from typing import Final
 
 from .grammar import elements, locate
-from .refusal import Refused, malformed, unsupported
+from .refusal import EXCERPT, Refused, malformed, unsupported
 
 CHUNKED: Final = -1
 """The body's length is told by its chunks."""
@@ -53,16 +53,18 @@ def coding_fault(value: bytes, minor: int, lengthy: bool, head: bytes, *, reques
     """Return what is wrong with a Transfer-Encoding that is not "chunked" alone, in HTTP/1.1, without Content-Length."""
     at = locate(head, b"transfer-encoding")
     name = b"Transfer-Encoding"
-    if minor == 0:
-        return malformed("transfer-coding-version", head, at, name)
-    if lengthy:
+    if minor == 1 and lengthy:
         return malformed("length-and-coding", head, at, name)
-    codings = elements(value.lower())
-    if b"chunked" in codings[:-1]:
-        return malformed("transfer-coding-position", head, at, name)
-    if request:
-        return unsupported("transfer-coding", head, at)
-    return malformed("transfer-coding", head, at, name)
+    if minor == 0:
+        fault = malformed("transfer-coding-version", head, at, name)
+    elif b"chunked" in elements(value.lower())[:-1]:
+        fault = malformed("transfer-coding-position", head, at, name)
+    elif request:
+        fault = unsupported("transfer-coding", head, at)
+    else:
+        fault = malformed("transfer-coding", head, at, name)
+    fault.facts["coding"] = value[:EXCERPT].decode("latin-1")
+    return fault
 
 
 def response_length(method: bytes, status: int, announced: int, chunked: bool) -> int:

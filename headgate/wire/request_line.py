@@ -47,7 +47,7 @@ def line_fault(head: bytes) -> Refused:
         return malformed("request-line", head, end)
     version_at = end - len(parts[2])
     if _VERSION.fullmatch(parts[2]):
-        return unsupported("version", head, version_at)
+        return unsupported("version", line, version_at)
     return malformed("request-line", head, version_at)
 
 

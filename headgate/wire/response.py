@@ -27,6 +27,8 @@ STAY: Final = frozenset((CONTENT_ENCODING, VIA, PROXY_STATUS))
 MANAGED: Final = frozenset((VIA, PROXY_STATUS))
 """Fields whose values are handed over in `ResponseHead.managed`."""
 
+_STATUS_LINE: Final = b"the status line"
+"""What the first line is called where a line is named by its field."""
 _splitter = Splitter(SPECIAL, STAY, "response_header_count")
 
 
@@ -112,12 +114,17 @@ def check_early_response(buffer: bytes, limits: WireLimits, checked: int = 0) ->
         raise fault
 
 
+def _largest_line(head: bytes) -> tuple[bytes, int]:
+    """Return name and length of the longest field line, or those of a status line that has no end yet."""
+    end = head.find(b"\r\n")
+    return largest_line(head, end + 2) if end >= 0 else (_STATUS_LINE, len(head))
+
+
 def _size_fault(head: bytes, limits: WireLimits) -> Refused | None:
     """Return the refusal of a head with a line or a section that is too large: the line is the finer reason."""
     if len(head) <= limits.response_header_line_bytes and len(head) <= limits.response_header_bytes:
         return None
-    start = head.find(b"\r\n") + 2
-    name, length = largest_line(head, start if start > 1 else 0)
+    name, length = _largest_line(head)
     if length > limits.response_header_line_bytes:
         return too_large("response_header_line_bytes", limits.response_header_line_bytes, length, name)
     if len(head) > limits.response_header_bytes:

@@ -46,7 +46,7 @@ def status_line_fault(line: bytes) -> Refused:
     version = _VERSION.match(line, 5)
     assert version is not None  # it fits the empty string
     if version[0] not in (b"1.0", b"1.1"):
-        return malformed("version", line, 5)
+        return malformed("version", line.partition(b"\r\n")[0], 5)
     if line[8:9] != b" " or not line[9:].strip(OWS) or line[9] in OWS:
         return malformed("status-line", line, min(9, len(line)) if line[8:9] == b" " else 8)
     if not _CODE.match(line, 9):

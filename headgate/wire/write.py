@@ -12,10 +12,10 @@ TE_TRAILERS_LINES: Final = b"TE: trailers\r\nConnection: TE\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 """The end of a chunked body without trailers."""
 
-_RENAMED: Final = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+RENAMED: Final = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 """RFC 9110 gave these statuses new phrases, which http.HTTPStatus does not know yet."""
 STATUS_LINES: Final[dict[int, bytes]] = {
-    status.value: f"HTTP/1.1 {status.value} {_RENAMED.get(status.value, status.phrase)}\r\n".encode("ascii")
+    status.value: f"HTTP/1.1 {status.value} {RENAMED.get(status.value, status.phrase)}\r\n".encode("ascii")
     for status in HTTPStatus
 }
 """Status lines with the registered reason phrases, by status."""
