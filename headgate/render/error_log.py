@@ -31,14 +31,16 @@ def error_line(exchange: Exchange, attempt: Attempt | None, now_text: str) -> st
 
     now_text: the time of the failure, RFC 3339 with milliseconds. `status` is what the client got or is about to get; it is
     missing while the exchange goes on with another try. `verdict` is one of model.verdicts: tried again or not, and why.
+    Level is `info` where no server was asked and the status blames the client (404, 405, 499, ...), else `error`.
     """
     failed = exchange if attempt is None else attempt
     cause = failed.cause
     assert cause is not None, "only failures have an error line"
     last = attempt or (exchange.attempts[-1] if exchange.attempts else None)
     status = exchange.status or (exchange.cause.status if exchange.cause else 0)
+    level = "info" if attempt is None and not exchange.attempts and status < 500 else "error"
     return (
-        f"time={now_text} level=error{f' status={status}' if status else ''} cause={cause.code}"
+        f"time={now_text} level={level}{f' status={status}' if status else ''} cause={cause.code}"
         f"{_pair('message', sentence_of(exchange, last, failed.facts or {}, cause))}"
         f"{_where(exchange, attempt) if attempt is not None else ''}"
         f"{_pair('reference', exchange.reference)}{_pair('client', exchange.client)}"
