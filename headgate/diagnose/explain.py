@@ -23,6 +23,8 @@ _RETRY_RULES: Final = {
     "reused-only": "tried again on a new connection where repeating is harmless: the server most likely never saw the request",
 }
 """What follows from a cause's retry class, for records without a verdict of their own."""
+_NOT_ASKED: Final = "no server was asked: there was nothing to try again"
+"""What is said instead where the exchange came to no attempt."""
 _HOST_AND_PORT: Final = re.compile(r"([\w.-]+|\[[\w.:]+\]):(\d+)")
 _STEPS: Final = (
     ("resolved", RESOLVE, "t_resolved"),
@@ -136,7 +138,7 @@ def _short_timeline(exchange: Exchange) -> tuple[Step, ...]:
 def _verdict(attempt: Attempt | None, cause: Cause) -> str:
     if attempt is not None and attempt.verdict and attempt.cause is cause:
         return VERDICTS.get(attempt.verdict, attempt.verdict)
-    return _RETRY_RULES[cause.retry]
+    return _RETRY_RULES[cause.retry] if attempt is not None else _NOT_ASKED
 
 
 def _next_steps(cause: Cause, known: Mapping[str, Any]) -> tuple[str, ...]:
