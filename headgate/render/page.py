@@ -1,8 +1,9 @@
 """Decides which template makes the HTML page and the plain text, and refuses broken ones before they are needed.
 
-A template (Jinja2) may use the names of `view.View` and `story.Story`: status, reason, cause (code, title, fault, temporary),
-story (headline, visitor, sent, broken, drawing), details, reference, retryable, retry_after (None: unknown), reading, timeline
-and explanation (None for the public; else sentence, evidence, verdict, next_steps), and the filter `code` for backticks.
+A template (Jinja2) may use the names of `view.View` and `story.Story`: status, reason, cause (written as its
+code; also title, fault, temporary), story (headline, visitor, sent, broken, drawing), details, reference, retryable, retry_after
+(None: unknown), reading, timeline and explanation (None for the public; else sentence, evidence, verdict, next_steps), and the
+filter `code` for backticks.
 Undefined names are errors. HTML is escaped by default, text is not.
 """
 
@@ -27,6 +28,7 @@ from markupsafe import Markup
 
 from ..diagnose.catalogue import catalogue
 from ..diagnose.explain import Explanation, Step
+from ..model.cause import Cause
 from .proxy_status import phrase
 from .story import tell
 from .view import View
@@ -99,9 +101,15 @@ def _environment(kind: str, loader: BaseLoader) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_shown,
     )
     environment.filters["code"] = _code
     return environment
+
+
+def _shown(value: object) -> object:
+    """Return what is written for `{{ value }}`: a cause goes by its code, not by its whole entry in the catalogue."""
+    return value.code if isinstance(value, Cause) else value
 
 
 def _code(text: str) -> Markup:
