@@ -1,7 +1,6 @@
 """`headgate explain`: a cause from the catalogue, by its code or by what people call it."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 
@@ -14,6 +13,8 @@ from .main import stop
 
 SHORTEST_PHRASE = 4
 """Shortest alias that is looked for inside a pasted log line."""
+SIMILAR = 0.65
+"""How much a code must resemble what was typed to be suggested, from 0 to 1 (difflib's ratio)."""
 
 
 @click.command(name="explain", context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,11 +65,8 @@ def _within(wanted: str, name: str) -> bool:
 
 
 def _closest(text: str) -> str:
-    codes: Sequence[str] = list(catalogue())
-    names = {name: cause.code for cause in catalogue().values() for name in _names(cause)}
-    close = get_close_matches(text.lower(), [*codes, *names], n=5, cutoff=0.5)
-    unique = list(dict.fromkeys(names.get(name, name) for name in close))[:3]
-    return f"; the closest codes are {', '.join(unique)}" if unique else ""
+    close = get_close_matches("-".join(text.lower().split()), catalogue(), n=3, cutoff=SIMILAR)
+    return f"; the closest codes are {', '.join(close)}" if close else ""
 
 
 def _as_json(cause: Cause, reader: str) -> dict[str, object]:
