@@ -74,9 +74,16 @@ async def _serve(config: Config, sockets: list[socket.socket]) -> None:
     await worker.listen(sockets)
     running = asyncio.create_task(worker.run())
     await asyncio.sleep(0)  # from here on it heeds signals: whoever waits for the lines below may send one
+    if worker.most_clients < worker.limits.connections:
+        worker.recorder.note(
+            f"at most {worker.most_clients} client connections at once, not {worker.limits.connections} (limits.connections): "
+            "this process may not open more files (ulimit -n; LimitNOFILE= in a systemd unit)"
+        )
     for sock in sockets:
         worker.recorder.note(f"listening on {address_of(sock)}")
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again
     gc.set_threshold(50_000, 20, 50)
     await running
+    worker.recorder.summarise()
+    worker.recorder.flush()

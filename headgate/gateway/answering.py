@@ -1,15 +1,17 @@
 """An answer in the gateway's own name, as bytes: what the renderer made of the cause, plus the head around it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ..model.cause import Cause
+from ..model.phases import SEND
 from ..wire.fields import find
+from .retry import IDEMPOTENT
 
 if TYPE_CHECKING:
     from .ending import Ending
     from .worker import Worker
 
-RETRY_AFTER = 5
-"""Seconds after which a client may ask again, where the cause is temporary and nothing better is known."""
+_MAY_COME_AGAIN: Final = (502, 503, 504)
 
 
 def answer_bytes(worker: "Worker", flow: "Ending", *, keep: bool) -> bytes:
@@ -22,12 +24,13 @@ def answer_bytes(worker: "Worker", flow: "Ending", *, keep: bool) -> bytes:
         accept=find(flow.raw, b"accept") if readable else None,
         content_type=find(flow.raw, b"content-type") if readable and flow.method == b"POST" else None,  # gRPC is POST
         details=flow.trusted,
-        retry_after=RETRY_AFTER if cause.temporary and cause.status in (502, 503, 504) else None,
+        retry_after=_retry_after(flow, cause),
     )
     flow.status = answer.status
     connection = b"" if keep and flow.version else b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
     body = b"" if flow.method == b"HEAD" else answer.body
-    return b"HTTP/1.1 %d %b\r\nDate: %b\r\nServer: headgate\r\n%b%b\r\n%b" % (
+    flow.head_sent = -len(body)
+    data = b"HTTP/1.1 %d %b\r\nDate: %b\r\nServer: headgate\r\n%b%b\r\n%b" % (
         answer.status,
         answer.reason,
         worker.recorder.http_date(),
@@ -35,3 +38,13 @@ def answer_bytes(worker: "Worker", flow: "Ending", *, keep: bool) -> bytes:
         connection,
         body,
     )
+    flow.head_sent += len(data)
+    return data
+
+
+def _retry_after(flow: "Ending", cause: Cause) -> int | None:
+    """Return after how many seconds the client may ask again; None where that is unknown, or could do harm."""
+    if not cause.temporary or cause.status not in _MAY_COME_AGAIN:
+        return None
+    unsent = all(attempt.phase < SEND for attempt in flow.attempts)
+    return cause.wait if unsent or flow.method in IDEMPOTENT else None

@@ -36,8 +36,8 @@ class Dial:
     """
 
     __slots__ = (
-        "_factory", "_fail_with", "_on_connected", "_on_failed", "_over", "_race", "_sock", "_task", "_timer", "addresses",
-        "attempt", "target",
+        "_asked_again", "_factory", "_fail_with", "_on_connected", "_on_failed", "_over", "_race", "_sock", "_task", "_timer",
+        "addresses", "attempt", "target",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,7 @@ class Dial:
         self._on_connected = on_connected
         self._on_failed = on_failed
         self._over = False
+        self._asked_again = False  # for the name, after its addresses had failed
         self._fail_with: Facts | None = None
         self._race: Race | None = None
         self._sock: socket.socket | None = None  # connected, and not yet in the hands of the loop
@@ -124,11 +125,25 @@ class Dial:
         if addresses.partial:
             self._task = target.loop.create_task(self._connect_to_others(race, addresses))
             return
+        if target.fixed is None and not self._asked_again:
+            self._asked_again = True
+            target.resolver.invalidate(target.host)
+            self._task = target.loop.create_task(self._connect_to_new(race, addresses))
+            return
         self.attempt.address, signal, facts = race.failure()
         if target.fixed is None:
             facts["name"] = target.host
-            target.resolver.invalidate(target.host)
         self._fail(CONNECT, signal, facts)
+
+    async def _connect_to_new(self, race: Race, before: Addresses) -> None:
+        """The known addresses have failed: where DNS now gives others, the server has moved."""
+        now = await self.target.resolver.renewed(self.target.host)
+        new = tuple(address for address in now.addresses if address not in before.addresses) if now is not None else ()
+        if now is not None and new and not self.target.denied(now):
+            self.addresses = now
+            race.start(new)
+        else:
+            self._lost(race)
 
     async def _connect_to_others(self, race: Race, before: Addresses) -> None:
         """The quicker family's addresses have failed, and the other's are still to come."""

@@ -62,7 +62,7 @@ class Downstream(asyncio.Protocol):
         self._pauses: set[str] = set()
         self._forwarding = b""
         self._forwarding_host: bytes | None = None
-        self._head_began = False
+        self._head_began = 0.0  # when the first byte of the head under way came
         self._full = False  # it takes no more bytes for now
 
     # What the loop calls.
@@ -161,7 +161,7 @@ class Downstream(asyncio.Protocol):
                 if data:
                     check_early_request(data, worker.wire_limits, seen)
                     if not self._head_began:
-                        self._head_began = True
+                        self._head_began = worker.clock()
                         self.arm("head")
                 return
             raw = data[: end + 2]
@@ -171,7 +171,7 @@ class Downstream(asyncio.Protocol):
             self._buffer = b""
             self._refuse(_SIGNALS[refused.kind], refused.facts, data)
             return
-        self._head_began = False
+        self._head_began = 0.0
         flow = self.flow = Flow(self, worker.reference(), worker.clock())
         length = head.length
         if length == 0:
@@ -243,7 +243,7 @@ class Downstream(asyncio.Protocol):
 
     def _refuse(self, signal: str, facts: Facts, data: bytes) -> None:
         """Answer what is not a request: its framing is in doubt, so the connection ends with it."""
-        flow = self.flow = Flow(self, self.worker.reference(), self.worker.clock())
+        flow = self.flow = Flow(self, self.worker.reference(), self._head_began or self.worker.clock())
         words = data.split(b"\r\n", 1)[0].split(b" ")
         flow.method, flow.target = words[0][:32], words[1][:2048] if len(words) > 1 else b""
         flow.raw = data

@@ -119,13 +119,19 @@ class Ending(Exchange):
         )
         again = verdict.startswith("again")
         if not again:
-            self.cause = cause
+            self._blame(cause)
         self.worker.recorder.attempt_failed(self, attempt)
         if again:
             self._fresh = kept
             self.pick(now)
         else:
             self._conclude()
+
+    def _blame(self, cause: Cause) -> None:
+        """This is what the client will be told, unless it has a response already."""
+        self.cause = cause
+        if not self.started:
+            self.status = self.worker.status_of(cause)
 
     def _end_attempt(self, phase: int, signal: str, facts: Facts | None, now: float) -> Cause:
         """Put down why the try ended, and let go of its connection and server."""
@@ -150,7 +156,7 @@ class Ending(Exchange):
         """The request ends before any try, or for want of a server for another."""
         self.signal = signal
         self.facts = facts or {}
-        self.cause = classify(ADMIT, signal, self.facts)
+        self._blame(classify(ADMIT, signal, self.facts))
         self.worker.recorder.refused(self)
         self._conclude()
 
@@ -165,9 +171,10 @@ class Ending(Exchange):
             self._end_attempt(phase, signal, facts, now)
             self.attempt.verdict = "not-wanted"
         self.signal, self.facts = signal, facts
-        self.cause = classify(phase, signal, facts)
+        cause = classify(phase, signal, facts)
+        self._blame(cause)
         self.worker.recorder.refused(self)
-        if signal == CLIENT_GONE or (self.cause.status == 499 and not self.started):
+        if signal == CLIENT_GONE or (cause.status == 499 and not self.started):
             self._leave(now)
         else:
             self._conclude()
@@ -192,8 +199,6 @@ class Ending(Exchange):
 
     def _leave(self, now: float) -> None:
         """Nobody is left to answer."""
-        if not self.started:
-            self.status = 499
         self.outcome = "gone"
         self.t_end = now
         self._record()

@@ -94,7 +94,7 @@ class Flow(Ending):
         elif self.down.surplus_connection:
             seen = len(self.worker.clients)
             self._keep = False
-            self.refuse(OVERLOAD, {"limit": "limits.connections", "limit_value": limits.connections, "seen": seen})
+            self.refuse(OVERLOAD, {"limit": "limits.connections", "limit_value": self.worker.most_clients, "seen": seen})
         elif limit and head.length > limit:
             self.refuse(CLIENT_TOO_LARGE, {"limit": "request_body_bytes", "limit_value": limit, "seen": head.length})
         else:
@@ -163,7 +163,7 @@ class Flow(Ending):
         policy = self.group.settings.host
         if policy != "pass" or not host:
             host = conn.server.target.authority if policy in ("server", "pass") else policy.encode()
-        data = request_lines(head, host, self.down.forwarding(head), self.reference, self.worker.via)
+        data = request_lines(head, host, self.down.forwarding(head), self.reference, self.worker.via[head.minor])
         if self.upload is not None:
             data += self.upload.so_far()
         attempt.sent = len(data)
@@ -231,6 +231,7 @@ class Flow(Ending):
         if status >= 500:
             extra += b"Proxy-Status: %b\r\n" % received_status(self.worker.name, status)
         lines = response_lines(head, minor=minor, keep=keep, extra=extra)
+        self.head_sent = self.sent + len(lines)
         if length >= 0 and len(rest) >= length:  # the common case: the whole response is here
             if len(rest) > length:
                 self.surplus(rest[length:])
@@ -305,6 +306,7 @@ class Flow(Ending):
         elif fault is None and head.length != CHUNKED:
             fault = check.peek(rest)
         if fault is not None:
+            self.attempt.body_received = len(rest)
             self.fail(HEAD, *fault)
         return fault is None
 

@@ -83,6 +83,14 @@ class Recorder:
         """Write a line of the gateway's own to the error log."""
         self._tell(f"{self.now()} note {text}")
 
+    def summarise(self) -> None:
+        """Note what was counted: failures of servers apart from what clients did wrong."""
+        for what, counter in (("failed attempts", self.failures), ("requests refused or left by clients", self.refusals)):
+            if counter:
+                self.note(f"{what}: " + ", ".join(f"{count} {code}" for code, count in counter.most_common()))
+        lost = f", {self.lost_lines} log lines lost" if self.lost_lines else ""
+        self.note(f"stopped after {self.exchanges} exchanges{lost}")
+
     def _tell(self, line: str) -> None:
         if not self._error_lines:
             self._soon(self._flush_errors)

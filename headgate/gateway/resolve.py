@@ -121,6 +121,14 @@ class Resolver:
         if entry is not None and entry.task is None and monotonic() - entry.asked >= INVALIDATE_EVERY:
             self._ask(entry)
 
+    async def renewed(self, name: str) -> Addresses | None:
+        """Return what the query brings that `invalidate` began, None where none is under way or it failed."""
+        entry = self._entries.get(name)
+        if entry is None or entry.task is None:
+            return None
+        await asyncio.shield(entry.task)
+        return self.lookup(name)
+
     def close(self) -> None:
         """End background work."""
         for entry in self._entries.values():

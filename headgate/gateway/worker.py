@@ -1,16 +1,18 @@
 """One worker: a loop, its listening sockets, and everything that the exchanges it moves have in common, decided at load time."""
 
 import asyncio
+import resource
 import secrets
 import signal
 import socket
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from ..config.schema import Config
+from ..diagnose.classify import table
+from ..model.cause import Cause
 from ..render.errors import Errors
 from ..wire.limits import WireLimits
 from .deadlines import TICK, Deadlines
@@ -22,7 +24,15 @@ from .resolve import Resolver
 from .router import Router
 from .tls import server_context
 
+SPARE_FILES: Final = 40
+"""Descriptors kept for logs, pipes, DNS and the loop itself."""
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def affordable(wanted: int) -> int:
+    """Return how many client connections the descriptors of this process allow: each may need one more towards a server."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, (files - SPARE_FILES) // 2))
 
 
 class Worker:
@@ -40,7 +50,8 @@ class Worker:
         self.details_for = gateway.details_for
         self.name = gateway.name
         self.pseudonym = b"%b-%b" % (gateway.name.encode(), secrets.token_hex(4).encode())
-        self.via = b"Via: 1.1 %b\r\nCDN-Loop: %b\r\n" % (self.pseudonym, self.pseudonym)
+        own = (self.pseudonym, self.pseudonym)
+        self.via = (b"Via: 1.0 %b\r\nCDN-Loop: %b\r\n" % own, b"Via: 1.1 %b\r\nCDN-Loop: %b\r\n" % own)  # by minor version
         self.deadlines = Deadlines(self.clock)
         self.recorder = Recorder(gateway.log, loop.call_soon)
         self.errors = Errors(gateway)
@@ -48,11 +59,13 @@ class Worker:
         self.router = Router(config.route)
         self.groups = {name: Group(name, settings, self) for name, settings in config.upstream.items()}
         self.clients: set[Downstream] = set()
+        self.most_clients = affordable(gateway.limits.connections)
         self.stopping = False
         self._context = server_context(gateway.tls) if gateway.tls is not None else None
         self._servers: list[asyncio.Server] = []
         self._stopped = loop.create_future()
         self._turns = 0
+        table()  # read now: when descriptors run out, no file can be opened to say so
         self._prefix = "".join(secrets.choice(_ALPHABET) for _ in range(7))
         self._count = 0
 
@@ -66,7 +79,7 @@ class Worker:
         client.trusts = within(client.client, self.trusted_proxies)
         client.details = within(client.client, self.details_for)
         self.clients.add(client)
-        return len(self.clients) <= self.limits.connections
+        return len(self.clients) <= self.most_clients
 
     def goodbye(self, client: Downstream) -> None:
         """Count a client connection out."""
@@ -120,11 +133,17 @@ class Worker:
         except OSError as error:
             self.recorder.note(f"a log file could not be opened anew: {error}")
 
+    def status_of(self, cause: Cause) -> int:
+        """Return the status that a client gets for a cause: timeouts may be told as 502 (`timeout_status`)."""
+        return self.config.gateway.timeout_status if cause.status == 504 else cause.status
+
     def _unexpected(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An error of ours reached the loop: say where it was; the exchange concerned ends as `gateway-error`."""
         error = context.get("exception")
-        frames = traceback.extract_tb(error.__traceback__) if error is not None else []
-        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        place, trace = "", error.__traceback__ if error is not None else None
+        while trace is not None:
+            place = f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+            trace = trace.tb_next
         self.recorder.note(f"internal error: {context.get('message', '')}: {error!r}{place}")
 
     def _end(self) -> None:

@@ -52,8 +52,8 @@ class Exchange:
     """One client request and what became of it."""
 
     __slots__ = (
-        "attempts", "cause", "client", "facts", "host", "method", "outcome", "path", "received", "reference", "route",
-        "scheme", "sent", "signal", "status", "t_begin", "t_end", "target", "trusted", "upstream", "version",
+        "attempts", "cause", "client", "facts", "head_sent", "host", "method", "outcome", "path", "received", "reference",
+        "route", "scheme", "sent", "signal", "status", "t_begin", "t_end", "target", "trusted", "upstream", "version",
     )  # fmt: skip
 
     def __init__(self, reference: str, client: str, scheme: str, now: float) -> None:
@@ -76,6 +76,7 @@ class Exchange:
         self.cause: Cause | None = None  # what the client was told, None when it was served
         self.received = 0  # request body bytes from the client
         self.sent = 0  # response bytes to the client, head included
+        self.head_sent = 0  # those of the head and of interim responses
         self.t_begin = now
         self.t_end = NEVER
 

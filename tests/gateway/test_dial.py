@@ -375,7 +375,8 @@ def test_refused_says_more_than_unreachable_whatever_the_order(hosts: Callable[.
 class Known:
     """A resolver that says what it is told to say."""
 
-    def __init__(self, first: Addresses, whole: Addresses | None = None) -> None:
+    def __init__(self, first: Addresses, whole: Addresses | None = None, new: Addresses | None = None) -> None:
+        self.new = new
         self.first = first
         self.whole = whole or first
         self.invalidated: list[str] = []
@@ -390,12 +391,30 @@ class Known:
     def invalidate(self, name: str) -> None:
         self.invalidated.append(name)
 
+    async def renewed(self, name: str) -> Addresses | None:
+        await asyncio.sleep(0)
+        return self.new
+
 
 def test_a_failed_connect_makes_the_name_be_asked_again(refusing: int) -> None:
     async def main() -> None:
         known = Known(Addresses("app", ((V4, "127.0.0.1"),)))
         await Outcome(target_for(Endpoint("http", "app", refusing), known)).start().end()
         assert known.invalidated == ["app"]
+
+    run(main)
+
+
+def test_a_server_that_has_moved_is_found_by_the_same_dial() -> None:
+    async def main() -> None:
+        with listener() as sock:
+            port = sock.getsockname()[1]
+            known = Known(Addresses("app", ((V4, "127.0.0.9"),)), new=Addresses("app", ((V4, "127.0.0.1"),)))
+            outcome = Outcome(target_for(Endpoint("http", "app", port), known)).start()
+            assert (await outcome.end())[0] == "connected"
+            assert outcome.attempt.address == f"127.0.0.1:{port}"
+            denied = target_for(Endpoint("http", "app", port), known, deny_addresses=("127.0.0.1/32",))
+            assert (await Outcome(denied).start().end())[1] == "refused"
 
     run(main)
 
