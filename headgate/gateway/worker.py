@@ -30,9 +30,12 @@ _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def affordable(wanted: int) -> int:
-    """Return how many client connections the descriptors of this process allow: each may need one more towards a server."""
+    """Return how many client connections the descriptors of this process allow.
+
+    Each may need one more towards a server, and a fifth is left for those that are told that there are too many.
+    """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, (files - SPARE_FILES) // 2))
+    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, (files - SPARE_FILES) * 2 // 5))
 
 
 class Worker:
