@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from ..model.signals import DEADLINE, TOTAL_DEADLINE
 from .redact import clean
-from .sentence import duration, errno_text, number
+from .sentence import duration, errno_text, number, size
 
 _HINTS: Final = {
     "tls": "TLS: the server wants https",
@@ -88,7 +88,7 @@ def _limit(known: Mapping[str, Any], signal: str | None) -> list[str]:
     line = f"limit: {known['limit']}" + (f" = {number(value)}" if isinstance(value, int | float) else "")
     if "timeout" not in known["limit"]:
         return [f"{line}, seen {known['seen']}" if "seen" in known else line]
-    came = [f"{known['seen']} bytes had come"] if "seen" in known else []  # bytes, but the limit is a time
+    came = [f"{size(known['seen'])} had come"] if "seen" in known else []  # the limit is a time
     return [f"{line} s" if "limit_value" in known else line, *came]
 
 

@@ -151,11 +151,12 @@ def _time(value: object) -> str:
     return duration(value) if isinstance(value, int | float) else f"{_plain(value)} ms"
 
 
-def _size(value: object) -> str:
+def size(value: object) -> str:
+    """Return 1 as "1 byte" and 40 as "40 bytes"."""
     return "1 byte" if value == 1 else f"{_plain(value)} bytes"
 
 
-_SHOWN: Final[Mapping[str, Callable[[object], str]]] = {"": _plain, " ms": _time, " bytes": _size}
+_SHOWN: Final[Mapping[str, Callable[[object], str]]] = {"": _plain, " ms": _time, " bytes": size}
 """How a value becomes text, by the unit that follows it in the sentence."""
 
 

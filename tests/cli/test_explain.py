@@ -71,8 +71,9 @@ def test_unknown_cause_is_one_sentence_with_the_closest_codes() -> None:
 
 
 def test_nothing_close_suggests_nothing() -> None:
-    result = run("zzzzqqqq")
-    assert (result.exit_code, "closest" in result.stderr) == (2, False)
+    for word in ("zzzzqqqq", "foo"):
+        result = run(word)
+        assert (result.exit_code, "closest" in result.stderr) == (2, False)
 
 
 def test_unknown_reader_is_refused() -> None:

@@ -103,7 +103,38 @@ GOLDEN = [
      "No server of upstream app may be used."),
     (phases.HEAD, signals.TOO_LARGE, {"limit": "response_header_count", "limit_value": 200.0},
      "10.0.0.5:3000 sent more than 200 header lines (gateway.limits.response_header_count)."),
+    (phases.HEAD, signals.TOO_LARGE,
+     {"limit": "response_header_line_bytes", "limit_value": 9, "seen": 10, "header_name": "the status line"},
+     "10.0.0.5:3000 sent the status line with 10 bytes, more than 9 (gateway.limits.response_header_line_bytes)."),
+    (phases.HEAD, signals.MALFORMED, {"rule": "transfer-coding", "coding": "gzip", "excerpt": b"cut in the mid"},
+     "10.0.0.5:3000 sent Transfer-Encoding gzip; only chunked is understood, once and in HTTP/1.1."),
+    (phases.HEAD, signals.MALFORMED, {"rule": "version", "excerpt": b"HTTP/2 200 OK"},
+     "10.0.0.5:3000 answered in another version than HTTP/1.1 or HTTP/1.0: HTTP/2 200 OK"),
+    (phases.ADMIT, signals.CLIENT_UNSUPPORTED, {"rule": "transfer-coding", "coding": "cow", "excerpt": b"cut in the mid"},
+     "The request's Transfer-Encoding is cow; only chunked is understood."),
+    (phases.ADMIT, signals.CLIENT_UNSUPPORTED, {"rule": "version", "excerpt": b"GET / HTTP/3.0"},
+     "The request is not HTTP/1.1 or HTTP/1.0: GET / HTTP/3.0"),
+    (phases.ADMIT, signals.CLIENT_TOO_LARGE, {"limit": "request_header_count", "limit_value": 100, "seen": 101},
+     "The request header passes gateway.limits.request_header_count: it has 101, where 100 is allowed."),
+    (phases.ADMIT, signals.CLIENT_TOO_LARGE, {"limit": "request_header_bytes", "limit_value": 100},
+     "The request header passes gateway.limits.request_header_bytes (at most 100)."),
+    (phases.ADMIT, signals.CLIENT_TOO_LARGE, {},
+     "The request header is too large."),
+    (phases.TLS, signals.CERTIFICATE, {"verify_code": 10, "verify_message": "It is too old."},
+     "The certificate of 10.0.0.5 has expired: It is too old."),
 ]  # fmt: skip
+
+
+def test_bytes_are_not_held_against_a_time() -> None:
+    facts: Facts = {"limit": "head", "limit_value": 1.0, "seen": 19}
+    told = explain(exchange_with(catalogue()["client-head-timeout"], facts, attempted=False))
+    assert told.evidence == ("limit: gateway.timeouts.head = 1 s", "19 bytes had come")
+
+
+@pytest.mark.parametrize("code", ["maintenance", "no-route", "no-healthy-server", "client-gone"])
+def test_without_an_attempt_no_server_was_asked(code: str) -> None:
+    told = explain(exchange_with(catalogue()[code], None, attempted=False))
+    assert told.verdict == "no server was asked: there was nothing to try again"
 
 
 @pytest.mark.parametrize(("phase", "signal", "facts", "sentence"), GOLDEN)

@@ -59,6 +59,26 @@ def test_a_failure_without_an_attempt(failed, now):
     assert "address" not in pairs
 
 
+LEVELS = [
+    ("no-route", "info"),
+    ("request-denied", "info"),
+    ("client-gone", "info"),
+    ("maintenance", "error"),
+    ("gateway-error", "error"),
+]
+
+
+@pytest.mark.parametrize(("code", "level"), LEVELS)
+def test_what_the_client_did_before_any_server_was_asked_is_no_error(failed, now, code, level):
+    exchange = failed(code, phase=PHASES.index("admit"))
+    assert parse(error_line(exchange, None, now))["level"] == level
+
+
+def test_after_an_attempt_it_is_an_error(failed, now):
+    exchange = failed("client-gone", phase=PHASES.index("head"))
+    assert parse(error_line(exchange, exchange.attempts[0], now))["level"] == "error"
+
+
 @pytest.mark.parametrize("code", catalogue())
 def test_every_cause_has_a_sound_line(failed, canaries, now, code):
     exchange = failed(code, facts=canaries)

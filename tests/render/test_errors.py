@@ -253,8 +253,10 @@ def test_own_templates(failed, tmp_path):
         answered = answer(failed(reference=reference), "html", errors=errors, retry_after=4)
         assert answered.body == f"<h1>{reference.upper()} 5 &lt;</h1>".encode()
     assert "content-security-policy" not in fields(answered), "its author knows what it loads"
-    text = own(tmp_path, "{{ cause.code }} & {{ story.headline }}", "text")
+    text = own(tmp_path, "{{ cause }} & {{ story.headline }}", "text")
     assert answer(failed(), "text", errors=text).body == b"connection-refused & The service is not available right now"
+    titled = own(tmp_path, "{{ cause.code }}: {{ cause.title }}", "text")
+    assert answer(failed(), "text", errors=titled).body == b"connection-refused: The server refused the connection"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from headgate.diagnose.catalogue import catalogue
 from headgate.model.phases import PHASES
-from headgate.render.proxy_status import proxy_status, received_status, sf_string
+from headgate.render.proxy_status import phrase, proxy_status, received_status, sf_string
 
 TYPES = {
     "dns_timeout", "dns_error", "destination_not_found", "destination_unavailable", "destination_ip_prohibited",
@@ -92,6 +92,7 @@ def test_the_trusted_member(failed):
         ("tls-alert", {"alert": 40, "alert_name": "handshake_failure"}, {"alert-id": 40}, {"alert-message": "handshake_failure"}),
         ("header-section-too-large", {"seen": 70000, "limit_value": 65536}, {"header-section-size": 70000}, {}),
         ("header-line-too-large", {"seen": 9, "header_name": "x-a"}, {"header-size": 9}, {"header-name": "x-a"}),
+        ("header-line-too-large", {"seen": 9, "header_name": "the status line"}, {"header-size": 9}, {}),
         ("trailer-line-too-large", {"seen": 9, "header_name": "x-a"}, {"trailer-size": 9}, {"trailer-name": "x-a"}),
         ("trailer-section-too-large", {"seen": 9}, {"trailer-section-size": 9}, {}),
         ("response-body-too-large", {"seen": 9}, {"body-size": 9}, {}),
@@ -143,3 +144,9 @@ def test_any_facts_give_a_valid_member(failed, code, facts, address):
     exchange.attempts[0].address = address
     for details in (False, True):
         assert parse(proxy_status("headgate", exchange.cause, exchange, details=details))[1]["error"] == exchange.cause.error
+
+
+def test_phrases_are_those_of_rfc_9110():
+    assert [phrase(status) for status in (413, 414, 422, 499, 502)] == [
+        "Content Too Large", "URI Too Long", "Unprocessable Content", "Client Closed Request", "Bad Gateway",
+    ]  # fmt: skip

@@ -145,6 +145,29 @@ def test_limits_are_noticed_early() -> None:
     assert (section.facts["limit"], section.facts["seen"]) == ("response_header_bytes", 64)
 
 
+def test_a_status_line_that_is_too_long_is_called_so() -> None:
+    endless = refused_early(b"HTTP/1.1 200 " + b"x" * 30, WireLimits(**SMALL))
+    assert (endless.facts["limit"], endless.facts["header_name"]) == ("response_header_line_bytes", "the status line")
+
+
+@pytest.mark.parametrize(
+    ("head", "coding"),
+    [
+        (OK + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: Cow\r\nX: 1\r\n", "gzip, Cow"),
+        (OK + b"Transfer-Encoding: chunked, chunked\r\n", "chunked, chunked"),
+        (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n", "chunked"),
+        (OK + b"Transfer-Encoding: " + b"c" * 70 + b"\r\n", "c" * 64),
+    ],
+)
+def test_a_refused_coding_is_told_whole(head: bytes, coding: str) -> None:
+    assert refused(head).facts["coding"] == coding
+
+
+def test_a_version_is_shown_with_its_line_and_nothing_else() -> None:
+    assert refused(b"HTTP/2 200 OK\r\nSecret: x\r\n").facts["excerpt"] == b"HTTP/2 200 OK"
+    assert refused_early(b"HTTP/2 200 OK\r\nSecret: x").facts["excerpt"] == b"HTTP/2 200 OK"
+
+
 def test_the_section_limit_holds_where_it_is_below_that_of_a_line() -> None:
     limits = WireLimits(response_header_bytes=20)
     assert refused(OK + b"A: 12\r\n", limits).facts["limit"] == "response_header_bytes"
