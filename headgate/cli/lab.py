@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
-from rich.console import Console
 
 from ..lab.conversation import conversation
 from ..lab.gateways import KINDS, suits
@@ -25,6 +24,7 @@ from ..lab.score import Result, Target, score
 from ..lab.session import score_kind
 from ..lab.settings import Setting
 from ..lab.tables import compare_table, list_table, score_table
+from ..render.terminal import console_for_output
 from .main import Problem
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def command(ctx: click.Context, base_port: int, folder: Path | None, scenarios: 
 async def _stay(options: Options) -> None:
     lab = await start_lab(options.scenarios, options.folder, options.base)
     try:
-        console = Console()
+        console = console_for_output()
         console.print(list_table(lab.layout))
         dns = "{}:{}".format(*lab.layout.dns)
         console.print(f"{len(options.scenarios)} scenarios are up, DNS at {dns}, authority in {lab.layout.ca_file}. Ctrl-C ends.")
@@ -94,7 +94,7 @@ def _chosen(options: Options, names: tuple[str, ...]) -> list[str]:
 def list_(options: Options, as_json: bool) -> None:
     """Show all scenarios and where their servers are."""
     if not as_json:
-        Console().print(list_table(options.layout))
+        console_for_output().print(list_table(options.layout))
         return
     layout = options.layout
     click.echo(json.dumps([
@@ -134,7 +134,7 @@ def score_(
     if as_json:
         click.echo(json.dumps([result.summary() for result in results], indent=1))
     else:
-        Console().print(*score_table(results), sep="\n")
+        console_for_output().print(*score_table(results), sep="\n")
     if any(result.verdict not in ("right", "skipped") or result.cause_right is False for result in results):
         raise SystemExit(1)
 
@@ -191,6 +191,6 @@ def compare(options: Options, out: Path | None, kinds: tuple[str, ...]) -> None:
             return {kind: await score_kind(lab.layout, kind, options.scenarios, folder / kind) for kind in installed}
 
     scores = _run(work())
-    Console().print(compare_table(scores), *terminal_lines(scores), sep="\n")
+    console_for_output().print(compare_table(scores), *terminal_lines(scores), sep="\n")
     if out is not None:
         out.write_text(markdown(scores, {kind: version(kind) for kind in scores}), encoding="utf-8")
