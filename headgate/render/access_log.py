@@ -74,12 +74,13 @@ def combined_line(exchange: Exchange, now_text: str, referer: bytes | None = Non
     """Return the line in Apache's combined form, line feed included.
 
     now_text: the time as "20/Nov/2026:10:15:30 +0000". referer, agent: the request's fields, None where absent. The size is
-    that of the whole response, head included, because that is what was sent.
+    that of the body as it was sent, chunk framing included.
     """
     request = f"{_ascii(exchange.method)} {_ascii(exchange.target)} HTTP/1.{exchange.version}" if exchange.method else ""
+    body = exchange.sent - exchange.head_sent
     client = _ascii(exchange.client.encode("utf-8", "replace")).replace(" ", "_") or "-"
     return (
-        f'{client} - - [{now_text}] "{request}" {exchange.status} {exchange.sent or "-"} '
+        f'{client} - - [{now_text}] "{request}" {exchange.status} {body or "-"} '
         f'"{_ascii(referer or b"-")}" "{_ascii(agent or b"-")}"\n'
     ).encode("ascii")
 
