@@ -124,5 +124,6 @@ def version(gateway: Gateway) -> str:
     if head is None:
         return "not installed"
     answer = subprocess.run([*head, *gateway.version], capture_output=True, text=True, timeout=20, cwd=ROOT, check=False)
-    found = re.search(r"\d+\.\d+(?:\.\d+)?", re.sub(r"\b[0-9a-f]{40}\b", "", answer.stdout + answer.stderr))
+    text = re.sub(r"^\s*/\S+|\b[0-9a-f]{40}\b", "", answer.stdout + answer.stderr)  # Envoy begins with its path and commit
+    found = re.search(r"\d+\.\d+(?:\.\d+)?", text)
     return found[0] if found else "unknown"
