@@ -66,6 +66,7 @@ def _bind_unix(path: str) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.bind(path)
+        os.chmod(path, 0o666)  # noqa: S103 (a front server runs as another user, as with nginx: the folder's mode is the guard)
         sock.listen(4096)
     except OSError:
         sock.close()

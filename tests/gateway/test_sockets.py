@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 
 import pytest
 
@@ -96,3 +97,9 @@ def test_what_is_no_socket_is_left_alone(tmp_path):
     with pytest.raises(CannotListen):
         bind(f"unix:{tmp_path}/file")
     assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_unix_socket_is_open_to_a_front_server_of_another_user(tmp_path):
+    path = tmp_path / "gate.sock"
+    with bind(f"unix:{path}"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666
