@@ -158,7 +158,7 @@ class Gateway(Table):
     """The gateway as a whole."""
 
     listen: tuple[Listen, ...] = Field(("127.0.0.1:8080",), min_length=1)
-    """Addresses to listen on: "host:port", "[v6]:port", "unix:/path" (for every local user whom its folder lets in). Port 0 lets the system choose."""
+    """Addresses to listen on: "host:port", "[v6]:port", "unix:/path" (for local users whom its folder lets in). Port 0: any."""
     tls: ListenTls | None = None
     """TLS towards clients; plain HTTP when absent."""
     name: str = Field("headgate", pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$")
