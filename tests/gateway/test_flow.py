@@ -626,7 +626,7 @@ def test_trailers_pass_to_those_who_take_them(play):
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 40000), 431, "request-header-too-large"),
         (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "request-version-unsupported"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "request-version-unsupported"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "request-malformed"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "request-tls-on-plain-port"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "request-coding-unsupported"),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 501, "request-method-unsupported"),
     ],
