@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Final
 
 from ..model.cause import Cause
-from ..model.phases import SEND
+from ..render.story import repeatable
 from ..wire.fields import find
-from .retry import IDEMPOTENT
 
 if TYPE_CHECKING:
     from .ending import Ending
@@ -44,7 +43,4 @@ def answer_bytes(worker: "Worker", flow: "Ending", *, keep: bool) -> bytes:
 
 def _retry_after(flow: "Ending", cause: Cause) -> int | None:
     """Return after how many seconds the client may ask again; None where that is unknown, or could do harm."""
-    if not cause.temporary or cause.status not in _MAY_COME_AGAIN:
-        return None
-    unsent = all(attempt.phase < SEND for attempt in flow.attempts)
-    return cause.wait if unsent or flow.method in IDEMPOTENT else None
+    return cause.wait if cause.status in _MAY_COME_AGAIN and repeatable(flow, cause) else None

@@ -29,7 +29,7 @@ from ..wire.chunks import ChunkReader
 from ..wire.framing import CHUNKED
 from ..wire.request import RequestHead
 from ..wire.response import ResponseHead
-from ..wire.write import LAST_CHUNK, chunk
+from ..wire.write import chunk, last_chunk, upgrade_lines
 from .bodycheck import BodyCheck
 from .dial import Dial
 from .ending import Ending
@@ -285,9 +285,7 @@ class Flow(Ending):
         self.status = 101
         self.attempt.phase = BODY
         self.attempt.t_head = self.worker.clock()
-        self.write(
-            b"HTTP/1.1 %b\r\n%bConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (head.reason_line, head.forward, head.upgrade)
-        )
+        self.write(b"HTTP/1.1 %b\r\n%b%b\r\n" % (head.reason_line, head.forward, upgrade_lines(head.upgrade)))
         self.tunnel = Tunnel(self)
         conn.expect_tunnel()
         if rest:
@@ -326,7 +324,7 @@ class Flow(Ending):
             self.fail(BODY, *fault)
             return
         if self.chunked:
-            last = b"0\r\n" + trailers + b"\r\n" if trailers and self.head.te_trailers else LAST_CHUNK
+            last = last_chunk(trailers if self.head.te_trailers else b"")
             self.write(chunk(piece) + last if piece else last)
         elif piece:
             self.write(piece)

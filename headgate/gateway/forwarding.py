@@ -22,6 +22,7 @@ from ..wire.request import (
     RequestHead,
 )
 from ..wire.response import ResponseHead
+from ..wire.write import CHUNKED_LINE, CLOSE_LINE, KEEP_ALIVE_LINE, content_length
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -116,9 +117,9 @@ def request_lines(head: RequestHead, host: bytes, forwarding: bytes, reference: 
     """
     length = head.length
     if length == 0:
-        framing = b"Content-Length: 0\r\n" if head.method in _TAKES_BODY else b""
+        framing = content_length(0) if head.method in _TAKES_BODY else b""
     else:
-        framing = b"Transfer-Encoding: chunked\r\n" if length == CHUNKED else b"Content-Length: %d\r\n" % length
+        framing = CHUNKED_LINE if length == CHUNKED else content_length(length)
     if head.expect or head.te_trailers or head.upgrade:
         framing += _rare_lines(head)
     if head.managed is not None and MAX_FORWARDS in head.managed:
@@ -171,13 +172,13 @@ def response_lines(head: ResponseHead, *, minor: int, keep: bool, extra: bytes) 
     minor: the client's HTTP minor version; keep: its connection serves another request afterwards; extra: lines of the gateway's.
     """
     if head.announced >= 0:
-        framing = b"Content-Length: %d\r\n" % head.announced
+        framing = content_length(head.announced)
     elif head.length < 0 and minor:
-        framing = b"Transfer-Encoding: chunked\r\n"
+        framing = CHUNKED_LINE
     else:
         framing = b""
     if not keep:
-        framing += b"Connection: close\r\n"
+        framing += CLOSE_LINE
     elif not minor:
-        framing += b"Connection: keep-alive\r\n"
+        framing += KEEP_ALIVE_LINE
     return b"HTTP/1.1 %b\r\n%b%b%b\r\n" % (head.reason_line, head.forward, framing, extra)

@@ -1,13 +1,9 @@
 """May this exchange be tried again? One pure decision, which gives its reason either way (RFC 9110 section 9.2.2)."""
 
-from typing import Final
-
 from ..model.cause import Cause
+from ..model.methods import IDEMPOTENT
 from ..model.phases import SEND
 from ..model.signals import EOF, RESET
-
-IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE", b"PROPFIND", b"REPORT", b"SEARCH"))
-"""Methods that may be repeated (RFC 9110 section 9.2.2, and the safe ones of RFC 4918, 3253 and 5323)."""
 
 
 def may_retry(

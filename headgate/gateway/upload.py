@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..model.signals import CLIENT_TOO_LARGE
 from ..wire.framing import CHUNKED
-from ..wire.write import LAST_CHUNK, chunk
+from ..wire.write import chunk, last_chunk
 
 if TYPE_CHECKING:
     from .flow import Flow
@@ -40,7 +40,7 @@ class Upload:
     def ended(self, trailers: bytes) -> None:
         """Pass on the end of the body."""
         if self._chunked:
-            self._pass_on(b"0\r\n" + trailers + b"\r\n" if trailers else LAST_CHUNK)
+            self._pass_on(last_chunk(trailers))
 
     def _pass_on(self, data: bytes) -> None:
         flow = self._flow

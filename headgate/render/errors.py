@@ -14,10 +14,11 @@ from ..config.schema import Gateway
 from ..diagnose.explain import explain
 from ..model.cause import Cause
 from ..model.exchange import Exchange
+from ..model.methods import READING
 from .forms import Form, make_forms
 from .negotiate import Offer, choose
 from .proxy_status import phrase, proxy_status
-from .story import IDEMPOTENT, READING, nothing_sent, tell
+from .story import nothing_sent, repeatable, tell
 from .view import View
 
 DEFAULT_FORM: Final = "json"
@@ -109,7 +110,7 @@ class Errors:
     def _public(self, exchange: Exchange, cause: Cause, name: str, retry_after: int | None) -> _Rendered:
         """Return the kept answer for this kind of exchange, rendering it where it is the first."""
         method = exchange.method
-        key = (cause.code, name, method in READING, method in IDEMPOTENT, nothing_sent(exchange), retry_after is None)
+        key = (cause.code, name, method in READING, repeatable(exchange, cause), nothing_sent(exchange), retry_after is None)
         rendered = self._kept.get(key)
         if rendered is None:
             wait = None if retry_after is None else _WAIT
@@ -127,7 +128,7 @@ class Errors:
             cause=cause,
             story=tell(cause, reading=reading, unsent=unsent),
             reference=reference,
-            retryable=cause.temporary and (unsent or exchange.method in IDEMPOTENT),
+            retryable=repeatable(exchange, cause),
             retry_after=wait,
             reading=reading,
             explanation=explain(exchange) if details else None,

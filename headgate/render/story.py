@@ -5,12 +5,8 @@ from typing import Final, NamedTuple
 
 from ..model.cause import Cause
 from ..model.exchange import Exchange
+from ..model.methods import IDEMPOTENT
 from ..model.phases import SEND
-
-READING: Final = frozenset((b"GET", b"HEAD"))
-"""Methods whose page may be loaded again without asking (safe, RFC 9110 9.2.1)."""
-IDEMPOTENT: Final = READING | {b"PUT", b"DELETE", b"OPTIONS", b"TRACE"}
-"""Methods that a client may repeat (RFC 9110 9.2.2)."""
 
 
 class Story(NamedTuple):
@@ -26,6 +22,11 @@ class Story(NamedTuple):
 def nothing_sent(exchange: Exchange) -> bool:
     """Tell whether no byte of the request can have reached a server: every attempt died before SEND."""
     return all(attempt.phase < SEND for attempt in exchange.attempts)
+
+
+def repeatable(exchange: Exchange, cause: Cause) -> bool:
+    """Tell whether the client may send the request again by itself: it may help, and cannot execute anything twice."""
+    return cause.temporary and (exchange.method in IDEMPOTENT or nothing_sent(exchange))
 
 
 def tell(cause: Cause, *, reading: bool, unsent: bool) -> Story:

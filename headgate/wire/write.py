@@ -4,11 +4,9 @@ from http import HTTPStatus
 from typing import Final
 
 CRLF: Final = b"\r\n"
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CHUNKED_LINE: Final = b"Transfer-Encoding: chunked\r\n"
 CLOSE_LINE: Final = b"Connection: close\r\n"
 KEEP_ALIVE_LINE: Final = b"Connection: keep-alive\r\n"
-TE_TRAILERS_LINES: Final = b"TE: trailers\r\nConnection: TE\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 """The end of a chunked body without trailers."""
 
