@@ -12,9 +12,14 @@ LAYERS = {
     "config": 2,
     "diagnose": 3,
     "render": 4,
-    "gateway": 5,
-    "lab": 5,
-    "cli": 6,
+    "net": 5,
+    "gateway": 6,
+    "probe": 6,
+    "logs": 6,
+    "watch": 6,
+    "web": 6,
+    "lab": 6,
+    "cli": 7,
 }
 """Parts of the package by height: each may import only what lies below it, and nothing beside it."""
 PURE = ("model", "wire", "diagnose")

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from ..model.phases import BODY
 from ..model.signals import EOF
+from ..net.symptoms import signal_of
 from .splice import Splice
-from .symptoms import signal_of
 
 if TYPE_CHECKING:
     from .upstream import Upstream

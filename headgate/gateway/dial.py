@@ -10,12 +10,12 @@ from ..model import signals as s
 from ..model.exchange import Attempt
 from ..model.facts import Facts
 from ..model.phases import CONNECT, RESOLVE, TLS
-from .errnos import UNIX, errno_text
+from ..net.errnos import UNIX, errno_text
+from ..net.resolve import Addresses, Unresolved
+from ..net.symptoms import signal_of
+from ..net.tcpinfo import tcp_info
 from .race import Race, address_text
-from .resolve import Addresses, Unresolved
-from .symptoms import signal_of
 from .target import Target
-from .tcpinfo import tcp_info
 
 __all__ = ["Dial", "Target", "signal_of"]
 

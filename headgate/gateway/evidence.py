@@ -2,7 +2,7 @@
 
 from ..model.exchange import NEVER, Attempt
 from ..model.facts import Facts
-from .tcpinfo import tcp_info
+from ..net.tcpinfo import tcp_info
 from .upstream import Upstream
 
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from ..config.endpoints import Endpoint
 from ..config.schema import Network, Upstream
-from .hosts import Address, literal
-from .peercertificate import peer_certificate
-from .resolve import Addresses, Resolver
+from ..net.hosts import Address, literal
+from ..net.peercertificate import peer_certificate
+from ..net.resolve import Addresses, Resolver
 from .tls import client_context
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")

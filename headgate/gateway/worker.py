@@ -13,6 +13,7 @@ from typing import Any, Final
 from ..config.schema import Config
 from ..diagnose.classify import table
 from ..model.cause import Cause
+from ..net.resolve import Resolver
 from ..render.errors import Errors
 from ..wire.limits import WireLimits
 from .deadlines import TICK, Deadlines
@@ -20,7 +21,6 @@ from .downstream import LINGER, Downstream
 from .forwarding import within
 from .group import Group
 from .recorder import Recorder
-from .resolve import Resolver
 from .router import Router
 from .tls import server_context
 

@@ -40,5 +40,6 @@ class Cause:
     sentence: str  # the operator's sentence with the numbers, a str.format template over the facts
     wait: int = 5  # seconds after which a client may ask again, where the cause is temporary
     deviation: str = ""  # why the status differs from the one RFC 9209 recommends, if it does
+    elsewhere: bool = False  # only the doctor names it, about other gateways and the way to them: Headgate never meets it itself
     aliases: tuple[str, ...] = ()  # what people call it
     sections: dict[str, str] = field(default_factory=dict)  # prose by heading: Visitor, Operator, Administrator, ...

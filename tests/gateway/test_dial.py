@@ -23,11 +23,11 @@ from headgate.config.schema import Dns, Upstream
 from headgate.diagnose.classify import classify
 from headgate.gateway import race as race_module
 from headgate.gateway.dial import Dial
-from headgate.gateway.errnos import errno_text
-from headgate.gateway.resolve import Addresses, Resolver
 from headgate.gateway.target import Target, denied
 from headgate.model.exchange import NEVER, Attempt
 from headgate.model.phases import CONNECT, RESOLVE
+from headgate.net.errnos import errno_text
+from headgate.net.resolve import Addresses, Resolver
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
@@ -646,7 +646,7 @@ import uvloop
 from headgate.config.endpoints import Endpoint
 from headgate.config.schema import Dns, Upstream
 from headgate.gateway.dial import Dial
-from headgate.gateway.resolve import Resolver
+from headgate.net.resolve import Resolver
 from headgate.gateway.target import Target
 from headgate.model.exchange import Attempt
 

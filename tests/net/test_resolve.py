@@ -21,10 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.config.schema import Dns
-from headgate.gateway import resolve as resolve_module
-from headgate.gateway.hosts import Hosts, literal
-from headgate.gateway.resolvconf import ResolvConf, parse_resolv_conf, parse_server
-from headgate.gateway.resolve import Addresses, Resolver, Unresolved
+from headgate.net import resolve as resolve_module
+from headgate.net.hosts import Hosts, literal
+from headgate.net.resolvconf import ResolvConf, parse_resolv_conf, parse_server
+from headgate.net.resolve import Addresses, Resolver, Unresolved
 
 Query = dns.message.QueryMessage
 A, AAAA = dns.rdatatype.A, dns.rdatatype.AAAA
@@ -211,7 +211,7 @@ def test_hosts_file_is_read_again_when_it_changed_but_not_looked_at_all_the_time
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("headgate.gateway.watchedfile.monotonic", lambda: now)
+    monkeypatch.setattr("headgate.net.watchedfile.monotonic", lambda: now)
     file = tmp_path / "hosts"
     file.write_text("10.0.0.1 app\n")
     hosts = Hosts(str(file))

@@ -11,7 +11,7 @@ import sys
 import pytest
 import uvloop
 
-from headgate.gateway.tcpinfo import STATES, tcp_info
+from headgate.net.tcpinfo import STATES, tcp_info
 
 
 def test_values_over_loopback() -> None:
@@ -93,7 +93,7 @@ with socket.create_server(("10.9.0.2", 80)) as server:
 """
 CLIENT = """
 import json, socket, subprocess, sys, time
-from headgate.gateway.tcpinfo import tcp_info
+from headgate.net.tcpinfo import tcp_info
 
 def ip(*words):
     subprocess.run(["ip", *words], check=True)

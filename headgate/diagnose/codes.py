@@ -1,0 +1,184 @@
+"""Owns what other programs' codes and sentences mean: dictionaries in `knowledge/codes/*.toml`, looked up by code or by phrase.
+
+A dictionary's file says whose words these are and where they were read; each row is one code (`code`, met whole) or one sentence
+(`has`, a fixed part of it that is looked for first, and where needed `match`, a pattern whose named groups become facts).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Final
+
+import rtoml
+
+EVIDENCE: Final = {
+    "S": "read in the product's own source or its vendor's documentation",
+    "W": "seen in the wild",
+    "K": "general knowledge, not verified",
+    "C": "captured from the running product",
+}
+"""How well a row is founded."""
+
+
+class BadKnowledge(ValueError):
+    """A file of knowledge breaks its rules. The message names file, row, key and what was expected."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dictionary:
+    """One file: the words of one product."""
+
+    id: str  # the file's name
+    product: str  # id in knowledge/products; "" where the words belong to no single product (errno)
+    title: str  # "HAProxy termination state"
+    where: str  # where such a word is met: "in the log, after the captures"
+    source: str
+    evidence: str  # one of EVIDENCE, for rows that do not say their own
+    shape: str = ""  # pattern of its codes, whole and case-insensitive, so that an unknown code of this shape is recognised
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One word or sentence, and what it stands for."""
+
+    dictionary: Dictionary
+    code: str  # as the product writes it; of a sentence: a short name for it, unique in its file
+    name: str = ""  # the long form: "UpstreamConnectionFailure"
+    means: str = ""  # what the product's own words mean, one or two sentences
+    causes: tuple[str, ...] = ()  # codes of our catalogue, the likeliest first; empty where nothing failed
+    aliases: tuple[str, ...] = ()  # other spellings of the code
+    status: tuple[int, ...] = ()  # what the client gets with it
+    has: str = ""  # sentence: fixed text that must be there, in lower case
+    match: str = ""  # sentence: pattern (case-insensitive); named groups: errno, address, host, name, seconds, ...
+    sample: str = ""  # sentence: a line that contains it
+    tell: str = ""  # where several causes are possible: how to tell them apart
+    visitor: str = ""  # advice where the causes' own does not fit
+    check: tuple[str, ...] = ()  # commands of this product, before those of the cause
+    fix: tuple[str, ...] = ()  # settings of this product
+    proves: bool = False  # the product states the cause itself: with one cause it is proved
+    evidence: str = "S"
+    source: str = ""
+
+    @property
+    def product(self) -> str:
+        """The product's id, "" for words of no single product."""
+        return self.dictionary.product
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A row met in a text, and what the text adds."""
+
+    row: Row
+    text: str  # the part that matched
+    at: int  # where it begins
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+
+_HEAD: Final = {"product": str, "title": str, "where": str, "source": str, "evidence": str, "shape": str, "note": str}
+_LISTS: Final = ("causes", "aliases", "check", "fix")
+_TEXTS: Final = ("code", "name", "means", "has", "match", "sample", "tell", "visitor", "evidence", "source")
+
+
+def parse(name: str, text: str) -> list[Row]:
+    """Return the rows of a dictionary, the contents of `<name>.toml`. Raises BadKnowledge."""
+    try:
+        table = rtoml.loads(text)
+    except rtoml.TomlParsingError as error:
+        raise BadKnowledge(f"codes/{name}.toml: {error}") from None
+    rows = table.pop("row", [])
+    if unknown := table.keys() - _HEAD.keys():
+        raise BadKnowledge(f"codes/{name}.toml: unknown key {sorted(unknown)[0]!r}, expected some of {', '.join(_HEAD)}")
+    for key in ("title", "where", "source", "evidence"):
+        if not isinstance(table.get(key), str):
+            raise BadKnowledge(f"codes/{name}.toml: {key} is missing, expected text")
+    dictionary = Dictionary(id=name, **({"product": ""} | table))
+    return [_row(dictionary, number, row) for number, row in enumerate(rows, 1)]
+
+
+def _row(dictionary: Dictionary, number: int, row: dict[str, Any]) -> Row:
+    where = f"codes/{dictionary.id}.toml, row {number} ({row.get('code', 'no code')})"
+    if unknown := row.keys() - {*_LISTS, *_TEXTS, "status", "proves"}:
+        raise BadKnowledge(f"{where}: unknown key {sorted(unknown)[0]!r}")
+    for key in _TEXTS:
+        if key in row and not isinstance(row[key], str):
+            raise BadKnowledge(f"{where}: {key} = {row[key]!r}, expected text")
+    for key in ("code", "means"):
+        if not row.get(key):
+            raise BadKnowledge(f"{where}: {key} is missing")
+    made = dict(row)
+    for key in (*_LISTS, "status"):
+        made[key] = tuple(row.get(key, ()))
+    made.setdefault("evidence", dictionary.evidence)
+    if made["has"] != made["has"].lower() if "has" in made else False:
+        raise BadKnowledge(f"{where}: has = {made['has']!r}, expected lower case")
+    return Row(dictionary=dictionary, **made)
+
+
+def folder() -> Traversable:
+    """Return where the dictionaries are."""
+    return files("headgate") / "knowledge" / "codes"
+
+
+@cache
+def rows() -> tuple[Row, ...]:
+    """Return every row of every dictionary, files in order of their names. Raises BadKnowledge."""
+    names = sorted(entry.name for entry in folder().iterdir() if entry.name.endswith(".toml"))
+    return tuple(row for name in names for row in parse(name[:-5], (folder() / name).read_text(encoding="utf-8")))
+
+
+@cache
+def _by_code() -> Mapping[str, tuple[Row, ...]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows():
+        if not row.has:
+            for word in {normal(word) for word in (row.code, *row.aliases)}:
+                found.setdefault(word, []).append(row)
+    return {word: tuple(several) for word, several in found.items()}
+
+
+def normal(code: str) -> str:
+    """Return a code as it is compared: one blank between words, lower case."""
+    return " ".join(code.split()).lower()
+
+
+def lookup(code: str, product: str = "") -> tuple[Row, ...]:
+    """Return the rows that are called `code`, in any dictionary or (where given) in those of one product."""
+    found = _by_code().get(normal(code), ())
+    return tuple(row for row in found if not product or row.product == product)
+
+
+@cache
+def _sentences() -> tuple[Row, ...]:
+    return tuple(row for row in rows() if row.has)
+
+
+@cache
+def _pattern(match: str) -> re.Pattern[str]:
+    return re.compile(match, re.IGNORECASE)
+
+
+def phrases(text: str, product: str = "") -> Iterator[Found]:
+    """Yield the sentences that occur in `text`, each row once, longest fixed part first within a dictionary's order.
+
+    product: only those of one product, and of no single product.
+    """
+    small = text.lower()
+    for row in _sentences():
+        at = small.find(row.has)
+        if at < 0 or (product and row.product not in (product, "")):
+            continue
+        if not row.match:
+            yield Found(row, text[at : at + len(row.has)], at)
+        elif hit := _pattern(row.match).search(text):
+            yield Found(row, hit[0], hit.start(), {key: value for key, value in hit.groupdict().items() if value})
+
+
+def shapes(code: str) -> list[Dictionary]:
+    """Return the dictionaries whose codes look like `code`, whether or not they know it."""
+    known = {row.dictionary.id: row.dictionary for row in rows() if row.dictionary.shape}
+    return [one for one in known.values() if _pattern(one.shape).fullmatch(code.strip())]
