@@ -1,4 +1,4 @@
-"""Owns what one look at a site is: a probe that was made, what it varied, and what came of it. Probes fill it, `judge` reads it."""
+"""Owns what one look at a site is: a probe, what it varied, and what came of it. Probes fill it, `judge` reads it."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -36,12 +36,15 @@ KINDS: Final = {
 class Look:
     """One look. `facts` by kind, every key optional:
 
-    proxy: variables {name: value, redacted}, applies (bool), url (of the proxy), missing (e.g. "https_proxy" while http_proxy is set)
-    dns: resolver ("system", "1.1.1.1", "authoritative ns1.x"), name, rcode, a [..], aaaa [..], cname [..], ttl (s), ede, ede_text,
-      checking_disabled_ok (bool: it resolves with CD set, so DNSSEC validation is what fails), signal
-    tcp, tls: address, family ("IPv4", "IPv6"); tls: version, cipher, alpn, certificate {subject, issuer, not_before, not_after, names},
-      trusted (bool), without_sni ("same", "other", "failed"), days_left
-    get and its variations: address, sent {what was varied}, connect_ms, tls_ms, wait_ms, total_ms, redirected [urls], repeats: number
+    proxy: variables {name: value, redacted}, applies (bool), url (of the proxy),
+      missing (e.g. "https_proxy" while http_proxy is set)
+    dns: resolver ("system", "1.1.1.1", "authoritative ns1.x"), name, rcode, a [..], aaaa [..], cname [..], ttl (s), ede,
+      ede_text, checking_disabled_ok (bool: it resolves with CD set, so DNSSEC is what fails), signal
+    tcp, tls: address, family ("IPv4", "IPv6"); tls: version, cipher, alpn,
+      certificate {subject, issuer, not_before, not_after, names}, trusted (bool), days_left,
+      without_sni ("same", "other", "failed")
+    get and its variations: address, sent {what was varied}, connect_ms, tls_ms, wait_ms, total_ms, redirected [urls],
+      repeats: number
     kept: idle (seconds rested before this request)
     vantage: url (of the other Headgate), outcome, cause
     here: topic ("listening", "process", "container", "resolv.conf", "selinux", "socket", "kernel", "config"), and what was found

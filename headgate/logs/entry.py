@@ -12,8 +12,9 @@ class Entry:
     """
 
     __slots__ = (
-        "bytes", "causes", "client", "cluster", "confidence", "error_log", "file", "host", "key", "line", "made_by", "method", "path",
-        "product", "reason", "seconds", "status", "text", "time", "tries", "upstream", "upstream_seconds", "upstream_status",
+        "bytes", "causes", "client", "cluster", "confidence", "error_log", "file", "host", "key", "line", "made_by", "method",
+        "path", "product", "reason", "seconds", "status", "text", "time", "tries", "upstream", "upstream_seconds",
+        "upstream_status",
     )  # fmt: skip
 
     def __init__(self, product: str, file: str, line: int) -> None:
