@@ -1,74 +1,262 @@
-"""`headgate explain`: a cause from the catalogue, by its code or by what people call it."""
+"""`headgate explain`: whatever a person has in hand of a 502, told as what it is, what it can stand for, and what to do."""
 
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
 import click
 
+from ..diagnose import meanings as m
 from ..diagnose.catalogue import catalogue
+from ..diagnose.intake import Intake, NotReadable, sort
+from ..diagnose.redact import clean
 from ..model.cause import Cause
-from ..render.terminal import READERS, console_for_output, print_cause, print_causes
+from ..model.diagnosis import Diagnosis
 from .main import stop
 
-SHORTEST_PHRASE = 4
-"""Shortest alias that is looked for inside a pasted log line."""
-SIMILAR = 0.65
-"""How much a code must resemble what was typed to be suggested, from 0 to 1 (difflib's ratio)."""
+READERS = ("visitor", "operator", "admin", "all")
+LISTS = ("causes", "codes", "products")
+_LINES_SHOWN = 5
+_EXAMPLES = """\b
+Examples:
+  headgate explain 502
+  headgate explain UF,URX                        flags from an Envoy log
+  headgate explain "502.3 12002"                 columns of an IIS log
+  headgate explain 0x80244021 --for visitor      what Windows Update shows
+  headgate explain SC--                          the end of a HAProxy log line
+  headgate explain "upstream prematurely closed connection while reading response header from upstream"
+  curl -si https://example.org/ | headgate explain -
+  headgate explain error-page.html
+  headgate explain recording.har --json
+  headgate explain --list codes"""
 
 
-@click.command(name="explain", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("words", nargs=-1, metavar="[CAUSE-CODE]")
-@click.option("--for", "reader", type=click.Choice(list(READERS)), default="all", show_default=True, help="Who reads it.")
+@click.command(name="explain", context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
+@click.argument("words", nargs=-1, metavar="[WHAT]...")
+@click.option("--for", "reader", type=click.Choice(READERS), default="all", show_default=True, help="Who reads it.")
+@click.option("--list", "listed", type=click.Choice(LISTS), is_flag=False, flag_value="causes", help="List what is known.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(words: tuple[str, ...], reader: str, as_json: bool) -> None:
-    """Explain a cause: what happened, how we know, what to check, how to fix and prevent it.
+def command(words: tuple[str, ...], reader: str, listed: str | None, as_json: bool) -> None:
+    """Explain a status, a code of any product, a sentence from a log, an error page, a capture. Offline.
 
-    CAUSE-CODE may also be what other programs call it (ECONNREFUSED, 499, "keep-alive race"), an RFC 9209 error type, a status,
-    or a whole phrase from a log. Without it, all causes are listed.
+    WHAT is text, the name of a file, or - for standard input. Files and standard input may hold an error page, what `curl -i`
+    or `curl -v` printed, a browser's recording (HAR), or lines of a log. Without WHAT, all causes are listed.
+
+    Exit code: 0 explained, 1 nothing is known of it, 2 not readable.
     """
+    if listed or not words:
+        _list(listed or "causes", as_json)
+        return
+    try:
+        taken = sort(_read(words))
+    except NotReadable as error:
+        stop(str(error))
+    if taken.kind == "url":
+        stop(f"{clean(taken.text)} is an address; to examine a site: headgate diagnose {clean(taken.text)}")
+    known = _explain(taken, reader, as_json)
+    sys.exit(0 if known else 1)
+
+
+def _read(words: tuple[str, ...]) -> bytes | str:
+    """Return the paste: standard input, a file's contents, or the words themselves."""
     text = " ".join(words)
-    found = find(text) if text else list(catalogue().values())
+    if text == "-":
+        return click.get_binary_stream("stdin").read()
+    path = Path(text)
+    try:
+        if path.is_file():
+            return path.read_bytes()
+        if path.is_dir():
+            stop(f"{text} is a folder; name a file in it")
+    except OSError as error:
+        if error.strerror and "name too long" not in error.strerror.lower():
+            stop(f"{text}: {error.strerror}")
+    except ValueError:  # a NUL in the text: no file's name
+        pass
+    if "/" in text and len(words) == 1 and "\n" not in text and path.suffix in (".har", ".html", ".htm", ".log", ".txt", ".json"):
+        stop(f"{text}: no such file")
+    return text
+
+
+def _explain(taken: Intake, reader: str, as_json: bool) -> bool:
+    """Explain it; return whether anything is known."""
+    if taken.captures:
+        return _answers(taken, reader, as_json)
+    cause = m.catalogue_cause(taken.text)
+    if cause is not None:
+        _print_cause(cause, reader, as_json)
+        return True
+    if taken.kind == "lines":
+        return _lines(taken, reader, as_json)
+    found = m.of_code(taken.text) if taken.kind in ("code", "status") else []
+    found = found or _line(taken.text) or m.of_sentence(taken.text) or m.of_code(taken.text)
+    found = found or [m.of_cause(one) for one in called(taken.text)]
     if not found:
-        stop(f"no cause is called {text!r}{_closest(text)}. `headgate explain` lists all.")
-    if as_json:
-        shown = [_as_json(cause, reader) for cause in found]
-        click.echo(json.dumps(shown[0] if text and len(shown) == 1 else shown, indent=2))
-    elif len(found) == 1:
-        print_cause(console_for_output(), found[0], reader)
-    else:
-        if text:
-            click.echo(f"{len(found)} causes go by {text!r}; `headgate explain CODE` explains one:")
-        print_causes(console_for_output(), found)
+        _unknown(taken.text, as_json)
+        return False
+    _print_meanings(taken, found, reader, as_json)
+    return True
 
 
-def find(text: str) -> list[Cause]:
-    """Return the causes that `text` means: by code; else by alias; by error type or status; by a phrase in either direction."""
+def called(text: str) -> list[Cause]:
+    """Return the causes of our catalogue that go by these words: an alias, or a title."""
     wanted = " ".join(text.lower().split())
-    causes = catalogue()
-    if cause := causes.get(wanted.replace("_", "-").replace(" ", "-")):
-        return [cause]
-    return (
-        [cause for cause in causes.values() if wanted in _names(cause)]
-        or [cause for cause in causes.values() if wanted in (cause.error, str(cause.status))]
-        or [cause for cause in causes.values() if any(_within(wanted, name) for name in _names(cause))]
+    return [
+        cause
+        for cause in catalogue().values()
+        if any(wanted == name.lower() for name in (*cause.aliases, cause.title))
+        or any(len(name) >= len("errno") and f" {name.lower()} " in f" {wanted} " for name in cause.aliases)
+    ]
+
+
+def _line(text: str) -> list[m.Meaning]:
+    """Return what one line of a log stands for, by the reader of logs: it knows each product's columns."""
+    from ..logs.one import meanings_of_line
+
+    return meanings_of_line(text)
+
+
+def _answers(taken: Intake, reader: str, as_json: bool) -> bool:
+    from ..diagnose.pages import judge_answer
+
+    told = [judge_answer(one, _subject(one.url, one.status)) for one in taken.captures]
+    if as_json:
+        click.echo(json.dumps([one.as_json() for one in told] if len(told) > 1 else told[0].as_json(), indent=2))
+    else:
+        _print_diagnoses(told, reader, taken.note)
+    return any(one.generator is not None or one.suspects or one.outcome == "up" for one in told)
+
+
+def _subject(url: str, status: int) -> str:
+    return url or (f"an answer with status {status}" if status else "a page")
+
+
+def _print_diagnoses(told: Sequence[Diagnosis], reader: str, note: str) -> None:
+    from ..render.terminal import console_for_output
+    from ..render.verdict import print_diagnosis
+
+    console = console_for_output()
+    for number, one in enumerate(told):
+        if number:
+            click.echo()
+        print_diagnosis(console, one, reader)
+    if note:
+        click.echo(f"({note})")
+
+
+def _lines(taken: Intake, reader: str, as_json: bool) -> bool:
+    """Explain several lines: each kind of failure in them once, with how often it occurs."""
+    groups: dict[tuple[str, str], tuple[list[m.Meaning], int]] = {}
+    unknown = 0
+    for line in taken.text.splitlines():
+        if not line.strip():
+            continue
+        found = _line(line) or m.of_sentence(line)
+        if not found:
+            unknown += 1
+            continue
+        key = (found[0].product, found[0].owner + found[0].name + (found[0].suspects[0].cause if found[0].suspects else ""))
+        groups[key] = (groups[key][0] if key in groups else found, groups.get(key, ([], 0))[1] + 1)
+    if not groups:
+        whole = m.of_sentence(taken.text)
+        if whole:
+            _print_meanings(taken, whole, reader, as_json)
+            return True
+        _unknown(taken.text.splitlines()[0], as_json)
+        return False
+    ranked = sorted(groups.values(), key=lambda one: -one[1])
+    if as_json:
+        click.echo(json.dumps({
+            "kind": "lines", "not_recognised": unknown,
+            "groups": [{"lines": count, "meanings": [asdict(one) for one in found]} for found, count in ranked],
+        }, indent=2))  # fmt: skip
+        return True
+    for found, count in ranked[:_LINES_SHOWN]:
+        click.echo(f"{count} line{'s' if count > 1 else ''}:")
+        _show_meanings(taken, found[:2], reader)
+        click.echo()
+    if unknown:
+        click.echo(f"{unknown} lines say nothing that is known here. `headgate logs FILE` reads whole logs.")
+    return True
+
+
+def _print_meanings(taken: Intake, found: Sequence[m.Meaning], reader: str, as_json: bool) -> None:
+    if as_json:
+        owners = m.products_of(found)
+        click.echo(json.dumps({
+            "kind": taken.kind, "text": clean(taken.text), "ambiguous": len(owners) > 1, "products": owners,
+            "meanings": [asdict(one) for one in found],
+        }, indent=2))  # fmt: skip
+        return
+    _show_meanings(taken, found, reader)
+
+
+def _show_meanings(taken: Intake, found: Sequence[m.Meaning], reader: str) -> None:
+    from ..render.meanings import print_meanings, print_products_with
+    from ..render.terminal import console_for_output
+
+    console = console_for_output()
+    print_meanings(console, taken.text, found, reader)
+    if taken.kind == "status" and reader != "visitor":
+        print_products_with(console, taken.status)
+
+
+def _unknown(text: str, as_json: bool) -> None:
+    """Say that nothing is known, and what would help: never a guess."""
+    near, owners = m.near(text), [one.title for one in m.shaped(text)]
+    if as_json:
+        click.echo(
+            json.dumps({"kind": "unknown", "text": clean(text), "near": near, "looks_like": owners, "meanings": []}, indent=2)
+        )
+        return
+    lines = [f"Nothing is known of {clean(text, 100)!r}."]
+    if owners:
+        lines.append(f"It has the form of: {'; '.join(owners)}. But no such code is documented.")
+    if near:
+        lines.append(f"Similar codes that are known: {', '.join(near)}.")
+    lines.append(
+        "What would help: the whole line it stands in, the whole page, or what `curl -i URL` prints "
+        "(headgate explain - reads it); for a site that can be reached: headgate diagnose URL."
     )
+    click.echo("\n".join(lines), err=True)
 
 
-def _names(cause: Cause) -> list[str]:
-    return [name.lower() for name in (*cause.aliases, cause.title)]
+def _print_cause(cause: Cause, reader: str, as_json: bool) -> None:
+    from ..render.terminal import READERS as SECTIONS_OF
+    from ..render.terminal import console_for_output, print_cause
+
+    if as_json:
+        sections = {heading: cause.sections[heading] for heading in SECTIONS_OF[reader] if heading in cause.sections}
+        click.echo(json.dumps(asdict(cause) | {"sections": sections}, indent=2))
+    else:
+        print_cause(console_for_output(), cause, reader)
 
 
-def _within(wanted: str, name: str) -> bool:
-    """Whether the wanted words are part of a name, or the name is part of a pasted line."""
-    return min(len(name), len(wanted)) >= SHORTEST_PHRASE and (f" {wanted} " in f" {name} " or f" {name} " in f" {wanted} ")
+def _list(what: str, as_json: bool) -> None:
+    from ..diagnose.codes import rows
+    from ..diagnose.products import products
 
+    if as_json:
+        data: list[dict[str, Any]]
+        if what == "causes":
+            data = [asdict(cause) for cause in catalogue().values()]
+        elif what == "codes":
+            data = [{"code": row.code, "product": row.product, "dictionary": row.dictionary.title, "name": row.name,
+                     "means": row.means, "causes": row.causes} for row in rows()]  # fmt: skip
+        else:
+            data = [{"id": one.id, "name": one.name, "kind": one.kind, "about": one.about} for one in products().values()]
+        click.echo(json.dumps(data, indent=2))
+        return
+    from ..render.meanings import print_codes, print_products
+    from ..render.terminal import console_for_output, print_causes
 
-def _closest(text: str) -> str:
-    close = get_close_matches("-".join(text.lower().split()), catalogue(), n=3, cutoff=SIMILAR)
-    return f"; the closest codes are {', '.join(close)}" if close else ""
-
-
-def _as_json(cause: Cause, reader: str) -> dict[str, object]:
-    sections = {heading: cause.sections[heading] for heading in READERS[reader] if heading in cause.sections}
-    return asdict(cause) | {"sections": sections}
+    console = console_for_output()
+    if what == "causes":
+        print_causes(console, catalogue().values())
+    elif what == "codes":
+        print_codes(console, rows())
+    else:
+        print_products(console)

@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -11,7 +12,9 @@ COMMANDS = {
     "serve": "Run the gateway.",
     "check": "Validate a configuration file, and warn of settings that will cause 502s.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
-    "explain": "Explain a cause: what happened, how we know, what to do.",
+    "explain": "Explain a code, log line or error page of any product: what it means, what to do.",
+    "diagnose": "Examine a URL: who wrote the error, which hop fails, why, what to do.",
+    "watch": "Wait until a site is back, or keep watch and tell of changes.",
     "lab": "Upstreams that misbehave on purpose, and the score of a gateway in front of them.",
     "demo": "Show it: the lab, the gateway in front of it, and what it says.",
 }
@@ -47,7 +50,7 @@ def main() -> None:
     """Headgate: the HTTP gateway that knows why."""
 
 
-def stop(message: str) -> None:
+def stop(message: str) -> NoReturn:
     """Print one sentence on standard error and exit with 2: the user's input cannot be used."""
     click.echo(f"headgate: {message}", err=True)
     sys.exit(2)

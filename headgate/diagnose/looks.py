@@ -61,6 +61,31 @@ class Look:
     captured: Captured | None = None  # the HTTP answer, where there was one
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data: what the report draws. Phases are [name, milliseconds since the look began]."""
+        attempt, captured = self.attempt, self.captured
+        return {
+            "kind": self.kind, "label": self.label, "ok": self.ok, "text": self.text,
+            "at_ms": round(self.at * 1000, 1), "took_ms": round(self.took * 1000, 1),
+            "phases": _phases(attempt) if attempt is not None else [],
+            "cause": attempt.cause.code if attempt is not None and attempt.cause is not None else "",
+            "status": captured.status if captured is not None else 0,
+            "facts": {key: value for key, value in self.facts.items() if isinstance(value, _PLAIN)},
+        }  # fmt: skip
+
+
+_PLAIN: Final = (str, int, float, bool, list, dict)
+_PHASES: Final = (
+    ("resolve", "t_resolved"), ("connect", "t_connected"), ("tls", "t_secured"), ("send", "t_sent"), ("wait", "t_first"),
+    ("head", "t_head"), ("body", "t_end"),
+)  # fmt: skip
+
+
+def _phases(attempt: Attempt) -> list[list[str | float]]:
+    """Return the ends of the phases that were reached: [name, milliseconds since the attempt began]."""
+    times = [(name, getattr(attempt, slot)) for name, slot in _PHASES]
+    return [[name, round((at - attempt.t_start) * 1000, 1)] for name, at in times if at >= 0]
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:

@@ -43,17 +43,17 @@ def print_cause(console: Console, cause: Cause, reader: str = "all") -> None:
     """Print a catalogue entry for a reader (a key of READERS)."""
     parts: list[RenderableType] = [_headline(cause.status, cause.code, cause.title)]
     if reader != "visitor":
-        parts.append(_rows(_properties(cause)))
+        parts.append(labelled(_properties(cause)))
     for heading in READERS[reader]:
         if text := cause.sections.get(heading):
             parts += [Text(""), Text(heading, style="bold"), Padding(_prose(text, console), (0, 0, 0, 2))]
-    _print(console, Group(*parts))
+    show(console, Group(*parts))
 
 
 def print_causes(console: Console, causes: Iterable[Cause]) -> None:
     """Print a list of causes, grouped by phase: status, code, title."""
     phase = ""
-    table = _grid()
+    table = grid()
     for cause in causes:
         if cause.phase != phase:
             if phase:
@@ -61,7 +61,7 @@ def print_causes(console: Console, causes: Iterable[Cause]) -> None:
             phase = cause.phase
             table.add_row(Text(phase, style="bold"))
         table.add_row(Text(f"  {cause.status}"), Text(cause.code, style="cyan"), Text(cause.title))
-    _print(console, table)
+    show(console, table)
 
 
 def print_exchange(console: Console, exchange: Exchange) -> None:
@@ -75,15 +75,15 @@ def print_exchange(console: Console, exchange: Exchange) -> None:
     if told.bytes:
         rows.append(("bytes", Text(told.bytes, style="yellow")))
     reasons = bullets(told.cause.sections.get("Usual reasons", ""))[:_REASONS_SHOWN] if told.cause else ()
-    rows += [("why" if number == 0 else "", _inline(line, console)) for number, line in enumerate(reasons)]
+    rows += [("why" if number == 0 else "", inline(line, console)) for number, line in enumerate(reasons)]
     if told.verdict:
         rows.append(("retry", Text(told.verdict)))
-    rows += [("next" if number == 0 else "", _inline(line, console)) for number, line in enumerate(told.next_steps)]
+    rows += [("next" if number == 0 else "", inline(line, console)) for number, line in enumerate(told.next_steps)]
     rows.append(("reference", Text(exchange.reference)))
-    _print(console, Group(_told(told, exchange.status), _rows(rows)))
+    show(console, Group(_told(told, exchange.status), labelled(rows)))
 
 
-def _print(console: Console, what: RenderableType) -> None:
+def show(console: Console, what: RenderableType) -> None:
     """Print it, in pipes without the blanks that fill a terminal's line."""
     if console.is_terminal:
         console.print(what)
@@ -110,7 +110,7 @@ def _one_line(exchange: Exchange, attempt: Attempt) -> str:
 
 
 def _timeline(steps: tuple[Step, ...]) -> Table:
-    table = _grid()
+    table = grid()
     for step in steps:
         if step.at_ms < 0:
             table.add_row(Text(step.name), Text("never", style="red"))
@@ -134,12 +134,14 @@ def _properties(cause: Cause) -> list[tuple[str, RenderableType]]:
     return rows
 
 
-def _grid() -> Table:
+def grid() -> Table:
+    """Return an empty table without lines."""
     return Table.grid(padding=(0, 2))
 
 
-def _rows(rows: Iterable[tuple[str, RenderableType]]) -> Table:
-    table = _grid()
+def labelled(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Return rows with a dim label before each."""
+    table = grid()
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for label, value in rows:
@@ -152,17 +154,17 @@ def _prose(text: str, console: Console) -> Group:
     blocks: list[RenderableType] = []
     for paragraph in re.split(r"\n\s*\n", text):
         if paragraph.startswith(("- ", "* ")):
-            items = _grid()
+            items = grid()
             items.padding = (0, 1)
             for item in bullets(paragraph):
-                items.add_row(Text("-"), _inline(item, console))
+                items.add_row(Text("-"), inline(item, console))
             blocks.append(items)
         else:
-            blocks.append(_inline(" ".join(paragraph.split()), console))
+            blocks.append(inline(" ".join(paragraph.split()), console))
     return Group(*blocks)
 
 
-def _inline(text: str, console: Console) -> Text:
+def inline(text: str, console: Console) -> Text:
     """Return one line of prose; what stands in backticks is coloured, or keeps them where there is no colour."""
     if console.color_system is None:
         return Text(text)
