@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -236,7 +237,7 @@ def write_page(history: History, html: Path, period: float) -> None:
         sites.append({
             "url": redact_target(url), "state": last.state if last else "", "status": last.status if last else 0,
             "at": last.at if last else 0.0, "availability": availability(periods),
-            "periods": [{"begin": one.begin, "end": one.end, "looks": one.looks, "up": one.up, "worst": one.worst} for one in periods],
+            "periods": [asdict(one) for one in periods],
             "changes": [{"at": one.at, "text": sentence(one), "new": one.new} for one in history.changes(url, 20)],
         })  # fmt: skip
     try:
