@@ -77,7 +77,8 @@ class State:
         count = sum(one.state == newest for one in self._recent)
         if self.now == FLAPPING:
             return newest if count == self._window else ""
-        return newest if count >= self.need else ""
+        twice = self.need == 1 or self._recent[-2].state == newest  # causes that take turns are no news each time
+        return newest if count >= self.need and twice else ""
 
     def _turns(self) -> int:
         """Return how often up and not up took turns, as far back as is remembered."""
