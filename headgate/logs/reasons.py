@@ -1,0 +1,253 @@
+"""Owns what a line proves of its failure: by the product's codes and sentences, by numbers in the line, by the status alone.
+
+The order is that of trust. Only what the log itself states is "proved".
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from ..diagnose.catalogue import catalogue
+from ..diagnose.codes import Row, lookup, phrases
+from ..diagnose.products import products
+from .entry import Entry
+from .fields import Fields, several
+
+OWN: Final = "upstream-answered-error"
+GONE: Final = "client-gone"
+_KIN: Final = {
+    "ingress-nginx": ("ingress-nginx", "nginx"), "openresty": ("openresty", "nginx"), "istio": ("istio", "envoy"),
+    "arr": ("arr", "iis", "ancm"), "iis": ("iis", "arr", "ancm", ""),
+    "angie": ("angie", "nginx"), "tengine": ("tengine", "nginx"),
+    "google": ("google", "google-cloud"), "google-cloud": ("google-cloud", "google"), "aws-elb": ("aws-elb", "aws-alb"),
+}  # fmt: skip
+"""Products in whose words a product speaks, itself first."""
+_NGINX_LIKE: Final = ("nginx", "ingress-nginx", "openresty", "angie", "tengine", "freenginx", "kong", "apisix")
+_LEFT: Final = (499, 460)
+_BEFORE_CONNECTED: Final = ("resolve", "connect", "tls")
+
+
+class Finding(NamedTuple):
+    """What was concluded."""
+
+    causes: tuple[str, ...]
+    confidence: str
+    reason: str  # in the product's words
+    made_by: str = ""
+
+
+def explain(entry: Entry, fields: Fields, own: Mapping[str, str], counts: str) -> None:
+    """Set causes, confidence, reason and made_by of a failure or of an error log's line; of healthy requests nothing.
+
+    own: lengths of the product's own pages by status. counts: "body" where the line's size is that of the body.
+    """
+    flagged = _flagged(fields)
+    if not (entry.failed or entry.error_log or flagged):
+        return
+    found = _stated(entry, fields)
+    if found is None and not entry.failed:
+        return
+    if found is None:
+        found = _by_numbers(entry, fields, own if counts == "body" else {}) or _by_status(entry.product, entry.status)
+    if found.causes and entry.status and entry.status < 500 and not entry.error_log and not _cut(found.causes):
+        entry.reason = entry.reason or found.reason
+        return
+    entry.causes, entry.confidence = found.causes, found.confidence
+    entry.reason = found.reason or entry.reason
+    entry.made_by = found.made_by or _maker(entry, found.causes)
+
+
+def _flagged(fields: Fields) -> bool:
+    flag = fields.get("flag", "-")
+    return flag.strip("-") != "" and flag not in ("+",)
+
+
+def _cut(causes: Iterable[str]) -> bool:
+    """Whether an answer that began well was cut: then the status says nothing."""
+    known = catalogue()
+    return any(code in known and known[code].phase == "body" and known[code].fault != "client" for code in list(causes)[:1])
+
+
+def _stated(entry: Entry, fields: Fields) -> Finding | None:
+    """Return what the product's own codes and sentences say."""
+    product = entry.product
+    if product == "headgate" and (code := fields.get("code", "")) in catalogue():
+        return Finding((code,), "proved", code, _upstream_if(code == OWN))
+    if message := fields.get("message"):
+        found = sentence(message, product)
+        if found is None and "code" not in fields:
+            return None if entry.failed else Finding((), "", entry.reason)
+        if found:
+            return found
+    for words in _codes(fields, product):
+        if found := _by_code(tuple(words), product):
+            return found
+    if fields.get("flag") == "-" and product in ("envoy", "istio") and entry.status >= 500:
+        sure = fields.get("details") == "via_upstream"
+        return Finding((OWN,), "proved" if sure else "likely", fields.get("details", "-"), "upstream")
+    return None
+
+
+def _codes(fields: Fields, product: str) -> Iterable[list[str]]:
+    """Yield what may be looked up, most telling first: each list is tried as a whole, then its members."""
+    for name in ("transport", "details"):
+        text = fields.get(name, "").strip('"')
+        if text and text not in ("-", "via_upstream"):
+            head, _, inner = text.rstrip("}").partition("{")
+            spoken = inner.replace("_", " ") if inner else text.replace("_", " ")
+            yield [*[part.strip() for part in re.split(r"[,|]", spoken) if part.strip()][::-1], spoken]
+            yield [head]
+    if substatus := fields.get("substatus"):
+        status, win32 = fields.get("status", ""), fields.get("win32", "0")
+        yield [f"{status}.{substatus} {win32}"]
+        if len(win32) == 5 and win32.startswith("12"):
+            yield [win32]
+        if substatus != "0":
+            yield [f"{status}.{substatus}"]
+    for name in ("code", "result", "flag"):
+        text = fields.get(name, "")
+        if text.strip("-"):
+            if name == "flag" and product == "haproxy":
+                yield [text[:2]]
+            elif name == "flag" and product in ("envoy", "istio"):
+                yield [part for part in text.split(",") if part not in ("URX", "-")] or text.split(",")
+            else:
+                yield [text, *re.split(r"[/,]", text)]
+
+
+@lru_cache(4096)
+def _by_code(words: tuple[str, ...], product: str) -> Finding | None:
+    for word in words:
+        for kin in _KIN.get(product, (product,)):
+            rows = [row for row in lookup(word, kin) if row.causes]
+            if rows:
+                return _of_row(rows[0], ",".join(words) if len(words) > 1 and word in words[:-1] else word)
+        if " " in word and (found := sentence(word, product)):
+            return found
+    return None
+
+
+@lru_cache(8192)
+def sentence(message: str, product: str) -> Finding | None:
+    """Return what a product's sentence stands for, None where no dictionary knows it."""
+    best: tuple[int, Row, str] | None = None
+    for kin in _KIN.get(product, (product,)):
+        for found in phrases(message, kin) if kin else ():
+            length = len(found.text) + (1000 if found.row.product else 0)
+            if best is None or length > best[0]:
+                best = (length, found.row, found.text)
+        if best:
+            break
+    if best is None:
+        return None
+    return _of_row(best[1], message[:200])
+
+
+def _of_row(row: Row, words: str) -> Finding:
+    single = len(row.causes) == 1
+    confidence = "" if not row.causes else "proved" if row.proves and single else "likely" if single or row.proves else "possible"
+    return Finding(row.causes, confidence, words)
+
+
+def _by_numbers(entry: Entry, fields: Fields, own: Mapping[str, str]) -> Finding | None:
+    """Return what lengths, times and the server's own status tell."""
+    if entry.status in _LEFT:
+        return Finding((GONE,), "proved", str(entry.status), "client")
+    if entry.status == 0:
+        return Finding((GONE,), "possible", "no status", "")
+    if entry.product == "aws-alb":
+        return _alb(entry)
+    if entry.product == "headgate" and entry.upstream_status == entry.status:
+        return Finding((OWN,), "proved", f"upstream_status {entry.status}", "upstream")
+    if entry.product == "haproxy" and not _flagged(fields):
+        return Finding((OWN,), "proved", fields.get("flag", ""), "upstream") if entry.upstream else None
+    if entry.product in _NGINX_LIKE and (found := _nginx(entry, fields)):
+        return found
+    return _by_length(entry, own)
+
+
+def _alb(entry: Entry) -> Finding:
+    if entry.upstream_status:
+        return Finding((OWN,), "proved", f"{entry.status} {entry.upstream_status}", "upstream")
+    rows = [row for row in lookup(f"{entry.status} -", "aws-alb") or lookup(str(entry.status), "aws-alb") if row.causes]
+    found = _of_row(rows[0], f"{entry.status} -") if rows else _by_status("aws-alb", entry.status)
+    return found._replace(made_by="gateway", reason=f"{entry.status} -")
+
+
+def _nginx(entry: Entry, fields: Fields) -> Finding | None:
+    """Conclude from what nginx says of its upstream, where the format has it."""
+    last = {
+        name: several(fields[name])[-1] for name in ("upstream_length", "header_seconds", "connect_seconds") if fields.get(name)
+    }
+    if fields.get("upstream") == "-":
+        return _by_status(entry.product, entry.status)._replace(reason="no upstream asked", made_by="gateway")
+    if entry.upstream_status == entry.status and last.get("header_seconds", "-") != "-":
+        return Finding((OWN,), "proved", f"upstream_status {entry.status} with a header time", "upstream")
+    length = last.get("upstream_length", "-")
+    if entry.upstream_status == entry.status and length.isdigit() and int(length) == entry.bytes > 0:
+        return Finding((OWN,), "likely", f"upstream_status {entry.status}, {length} bytes passed on", "upstream")
+    if "connect_seconds" in last and last.get("header_seconds") == "-":
+        found = _by_status(entry.product, entry.status)
+        connected = last["connect_seconds"] != "-"
+        causes = tuple(code for code in found.causes if _after_connect(code) == connected) or found.causes
+        return Finding(causes, "possible", f"connect {last['connect_seconds']}, header -", "gateway")
+    return None
+
+
+def _after_connect(code: str) -> bool:
+    cause = catalogue().get(code)
+    return cause is not None and cause.phase not in _BEFORE_CONNECTED
+
+
+def _by_length(entry: Entry, own: Mapping[str, str]) -> Finding | None:
+    """Compare the body's length with those of the product's own pages."""
+    lengths = own.get(str(entry.status))
+    if lengths is None or entry.bytes < 0 or entry.method == "HEAD":
+        return None
+    found = _by_status(entry.product, entry.status)
+    if within(lengths, entry.bytes):
+        return found._replace(reason=f"{entry.status} {entry.bytes}", made_by="gateway")
+    causes = (OWN, *(code for code in found.causes if code != OWN))
+    return Finding(causes, "possible", f"{entry.status} {entry.bytes}", "")
+
+
+@lru_cache(256)
+def _spans(lengths: str) -> tuple[tuple[int, int], ...]:
+    parts = [part.partition("-") for part in lengths.replace(" ", "").split(",")]
+    return tuple((int(low), int(high or low)) for low, _, high in parts)
+
+
+def within(lengths: str, size: int) -> bool:
+    """Return whether a size is one of "150,154-175"."""
+    return any(low <= size <= high for low, high in _spans(lengths))
+
+
+@lru_cache(1024)
+def _by_status(product: str, status: int) -> Finding:
+    """Return what a product's status alone can stand for."""
+    for kin in _KIN.get(product, (product,)):
+        known = products().get(kin)
+        fitting = [one for one in known.answers if status in one.status and not one.where] if known else []
+        causes = tuple(dict.fromkeys(code for one in fitting for code in one.causes))
+        if causes:
+            return Finding(causes, "possible", str(status))
+        if known and known.answers and 500 <= status < 600:
+            return Finding((OWN,), "possible", str(status))
+    return Finding((), "", str(status) if status else "")
+
+
+def _upstream_if(condition: bool) -> str:
+    return "upstream" if condition else ""
+
+
+def _maker(entry: Entry, causes: tuple[str, ...]) -> str:
+    """Who made the failure's answer: a product that names what went wrong behind it made the answer itself."""
+    if not causes or (entry.error_log and entry.status == 0 and not entry.method):
+        return ""
+    if causes[0] == OWN:
+        return "upstream"
+    cause = catalogue().get(causes[0])
+    if cause is not None and cause.fault == "client":
+        return "client"
+    return "gateway" if entry.confidence in ("proved", "likely") or OWN not in causes else ""
