@@ -12,7 +12,7 @@ Fields = Mapping[str, str]
 
 _TIMES: Final = Times()
 _SEPARATOR: Final = re.compile(r", ?| : | (?=\S)")
-_PORT: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)|([0-9a-fA-F:]*::?[0-9a-fA-F:.]*)):\d+")
+_PORT: Final = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):\d+")
 _SCHEME: Final = re.compile(r"^[a-z0-9+]+://(?:[^/@]*@)?")
 _UNITS: Final = {"seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _LONGEST: Final = 2000
@@ -43,7 +43,7 @@ def address(text: str) -> str:
 def without_port(text: str) -> str:
     """Return an address without its port."""
     found = _PORT.fullmatch(text)
-    return (found[1] or found[2] or found[3]) if found else text
+    return (found[1] or found[2]) if found else text
 
 
 def fill(entry: Entry, fields: Fields) -> None:

@@ -97,14 +97,18 @@ class Format:
     def entry(self, line: bytes, number: int, file: str) -> Entry | None:
         """Return what the line says, with causes; None where it is no line of this format."""
         fields = self.read(line)
-        if fields is None:
+        if fields is None or "nothing" in fields:
             return None
         entry = Entry(fields.get("product") or self.product, file, number)
         entry.text = line[:_TEXT].decode("utf-8", "backslashreplace")
         entry.error_log = self.kind == "error"
         fill(entry, fields)
-        explain(entry, fields, self.own, self.counts)
+        explain(entry, fields, self.own, self.counts, self.troubled(fields.get("flag", "").encode()))
         return entry
+
+    def troubled(self, flag: bytes) -> bool:
+        """Whether a flag says that something went wrong, whatever the status is."""
+        return bool(flag and self.quiet and not self.quiet(flag))
 
 
 def _function(name: str) -> Any:

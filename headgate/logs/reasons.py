@@ -37,36 +37,34 @@ class Finding(NamedTuple):
     made_by: str = ""
 
 
-def explain(entry: Entry, fields: Fields, own: Mapping[str, str], counts: str) -> None:
+def explain(entry: Entry, fields: Fields, own: Mapping[str, str], counts: str, troubled: bool) -> None:
     """Set causes, confidence, reason and made_by of a failure or of an error log's line; of healthy requests nothing.
 
-    own: lengths of the product's own pages by status. counts: "body" where the line's size is that of the body.
+    own: lengths of the product's own pages by status. counts: "body" where the line's size is that of the body. troubled: a
+    flag says that something went wrong, whatever the status.
     """
-    flagged = _flagged(fields)
-    if not (entry.failed or entry.error_log or flagged):
+    if not (entry.failed or entry.error_log or troubled):
         return
     found = _stated(entry, fields)
-    if found is None and not entry.failed:
+    if found is None and (entry.error_log or not entry.failed):
+        entry.reason = entry.reason or _words(fields)
         return
     if found is None:
         found = _by_numbers(entry, fields, own if counts == "body" else {}) or _by_status(entry.product, entry.status)
-    if found.causes and entry.status and entry.status < 500 and not entry.error_log and not _cut(found.causes):
-        entry.reason = entry.reason or found.reason
-        return
     entry.causes, entry.confidence = found.causes, found.confidence
-    entry.reason = found.reason or entry.reason
+    entry.reason = (found.reason if found.reason != str(entry.status) else "") or _words(fields) or found.reason
     entry.made_by = found.made_by or _maker(entry, found.causes)
+
+
+def _words(fields: Fields) -> str:
+    """Return the product's own word for what happened, understood or not."""
+    words = (fields.get(name, "") for name in ("reason", "code", "details", "flag"))
+    return next((word for word in words if word.strip("-")), "")
 
 
 def _flagged(fields: Fields) -> bool:
     flag = fields.get("flag", "-")
     return flag.strip("-") != "" and flag not in ("+",)
-
-
-def _cut(causes: Iterable[str]) -> bool:
-    """Whether an answer that began well was cut: then the status says nothing."""
-    known = catalogue()
-    return any(code in known and known[code].phase == "body" and known[code].fault != "client" for code in list(causes)[:1])
 
 
 def _stated(entry: Entry, fields: Fields) -> Finding | None:
@@ -75,10 +73,7 @@ def _stated(entry: Entry, fields: Fields) -> Finding | None:
     if product == "headgate" and (code := fields.get("code", "")) in catalogue():
         return Finding((code,), "proved", code, _upstream_if(code == OWN))
     if message := fields.get("message"):
-        found = sentence(message, product)
-        if found is None and "code" not in fields:
-            return None if entry.failed else Finding((), "", entry.reason)
-        if found:
+        if found := sentence(message, product):
             return found
     for words in _codes(fields, product):
         if found := _by_code(tuple(words), product):

@@ -72,7 +72,7 @@ def apache(line: bytes) -> Fields | None:
     if key := _APACHE_ID.match(text):
         fields["key"], text = key[1], text[key.end() :]
     if client := _APACHE_CLIENT.search(text):
-        fields["client"] = client[1]
+        fields["client"] = client[1].rpartition(":")[0] or client[1]  # an address of IPv6 stands without brackets
         text = text[: client.start()] + text[client.end() :]
     if peer := _APACHE_PEER.search(text):
         fields["upstream"] = next((one for one in peer.groups()[:3] if one and one != "*"), "")

@@ -13,7 +13,7 @@ _HEROKU: Final = re.compile(
 )
 _HEROKU_ERROR: Final = re.compile(r"^(?:Error )?([RL]\d\d)\b(?: \(([^)]*)\))?")
 _CADDY: Final = re.compile(
-    rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\t(?:\x1b\[\d+m)?(ERROR|WARN|INFO|DEBUG|FATAL|PANIC)(?:\x1b\[0m)?\t([^\t]*)\t([^\t{]*)\t?(\{.*)?$",
+    rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\t(?:\x1b\[\d+m)?(ERROR|WARN|INFO|DEBUG|FATAL|PANIC)(?:\x1b\[0m)?(?:\t([a-z][\w.]*))?\t([^\t{]*)\t?(\{.*)?$",
     re.DOTALL,
 )
 _CADDY_DIAL: Final = re.compile(r"(?:dial|read|write) (?:tcp|unix|udp) (?:\S+->)?([^\s:]\S*?): ")
@@ -69,7 +69,7 @@ def caddy_console(line: bytes) -> Fields | None:
         except ValueError:
             said = {}
     fields = caddy_fields(said if isinstance(said, dict) else {}, _text(message or b""))
-    return fields | {"time": _text(time), "level": _text(level).lower(), "logger": _text(logger)}
+    return fields | {"time": _text(time), "level": _text(level).lower(), "logger": _text(logger or b"")}
 
 
 def caddy_fields(said: dict[str, object], message: str) -> dict[str, str]:
