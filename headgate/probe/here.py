@@ -1,7 +1,9 @@
-"""Owns the examination of the gateway's own machine: what listens, what runs, what the kernel counted, and whether upstreams answer."""
+"""Owns the look at the gateway's own machine: what listens, what runs, what the kernel counted, whether upstreams answer."""
 
 import asyncio
+import grp
 import os
+import pwd
 import stat
 import time
 from collections.abc import Callable, Iterable
@@ -183,8 +185,6 @@ def socket_words(path: Path) -> str:
 
 
 def _user(uid: int) -> str:
-    import pwd
-
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -192,8 +192,6 @@ def _user(uid: int) -> str:
 
 
 def _group(gid: int) -> str:
-    import grp
-
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
