@@ -34,10 +34,10 @@ def several(text: str) -> list[str]:
 
 def address(text: str) -> str:
     """Return an address without scheme and path: "http://10.0.0.1:80/a" → "10.0.0.1:80"."""
-    if text.startswith("unix:"):
-        return text
     bare = _SCHEME.sub("", text)
-    return bare if bare.startswith("unix:") else bare.partition("/")[0]
+    if bare.startswith("unix:"):
+        return "unix:" + bare[5:].partition(":")[0]
+    return bare.partition("/")[0]
 
 
 def without_port(text: str) -> str:

@@ -14,6 +14,7 @@ from .dialects import DIALECTS
 from .entry import Entry
 from .fields import FIELDS, Fields, fill
 from .layout import COUNTED, BadLayout, Part, compile_pair, pattern_of, reduced
+from .readers.errors import harmless
 from .reasons import explain
 
 Reader = Callable[[bytes], Fields | None]
@@ -95,7 +96,10 @@ class Format:
         return re.compile(self.calm.encode()).fullmatch if self.calm else None
 
     def entry(self, line: bytes, number: int, file: str) -> Entry | None:
-        """Return what the line says, with causes; None where it is no line of this format."""
+        """Return what the line says, with causes; None where it is no line of this format.
+
+        A line of an error log that only tells of normal life has neither causes nor reason.
+        """
         fields = self.read(line)
         if fields is None or "nothing" in fields:
             return None
@@ -104,6 +108,8 @@ class Format:
         entry.error_log = self.kind == "error"
         fill(entry, fields)
         explain(entry, fields, self.own, self.counts, self.troubled(fields.get("flag", "").encode()))
+        if entry.error_log and not entry.causes and harmless(fields.get("level", "")):
+            entry.reason = ""
         return entry
 
     def troubled(self, flag: bytes) -> bool:

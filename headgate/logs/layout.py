@@ -16,7 +16,7 @@ SHAPES: Final = {
     "list": r"[^\s,]++(?:(?:, ?| : )[^\s,]++)*+",
     "word": r"[^\s]*+",
     "any": r"[^\n]*?",
-    "user": r"[^\[\n]*?",
+    "user": r"-|(?!- )(?:(?! - )[^\[\n])*?",
 }
 """Patterns of values that say more than "up to what follows"."""
 LISTS: Final = ("upstream", "upstream_status", "upstream_seconds", "upstream_length", "connect_seconds", "header_seconds")

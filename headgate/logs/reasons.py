@@ -150,7 +150,7 @@ def _by_numbers(entry: Entry, fields: Fields, own: Mapping[str, str]) -> Finding
     if entry.status in _LEFT:
         return Finding((GONE,), "proved", str(entry.status), "client")
     if entry.status == 0:
-        return Finding((GONE,), "possible", "no status", "")
+        return Finding((GONE,), "possible", "")
     if entry.product == "aws-alb":
         return _alb(entry)
     if entry.product == "headgate" and entry.upstream_status == entry.status:
