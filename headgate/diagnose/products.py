@@ -43,9 +43,10 @@ class MarkRule:
     match: str = ""  # pattern searched in the value, case-insensitive, dot matches newline; group "version" is kept
     lengths: tuple[int, ...] = ()  # length: sizes of the body in bytes
     status: tuple[int, ...] = ()  # only with these statuses
-    weight: int = 1  # 1 weak to 5 explicit
+    weight: int = 1  # 1 weak to 5 explicit; below 0: speaks against its having written the answer
     wrote: bool = True  # True: proves authorship of this answer; False: only presence in the chain
     words: str = ""  # how it is said to people, where the match itself does not say it
+    note: str = ""  # what else looks the same
     evidence: str = "S"
     source: str = ""
 
@@ -60,6 +61,7 @@ class Answer:
     where: str = ""  # "body", "reason", "header": narrower than the status alone
     field: str = ""
     match: str = ""
+    example: str = ""  # a value that `match` fits; every row that is narrower than its status has one
     proves: bool = False  # the product states the cause itself
     tell: str = ""  # what would tell the causes apart
     evidence: str = "S"
@@ -143,10 +145,29 @@ def _record(kind: type, table: dict[str, Any], where: str) -> Any:
     made = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
     if isinstance(made.get("status"), int):
         made["status"] = (made["status"],)
+    if "causes" in made:
+        made["causes"] = _expanded(made["causes"], where)
     try:
         return kind(**made)
     except TypeError as error:
         raise BadKnowledge(f"{where}: {error}") from None
+
+
+def _expanded(causes: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Return causes with "@group" replaced by the group's, each once. Raises BadKnowledge."""
+    found: list[str] = []
+    for one in causes:
+        if one.startswith("@") and one[1:] not in groups():
+            raise BadKnowledge(f"{where}: {one!r}, expected one of {', '.join(sorted(groups()))}")
+        found += groups()[one[1:]] if one.startswith("@") else [one]
+    return tuple(dict.fromkeys(found))
+
+
+@cache
+def groups() -> Mapping[str, tuple[str, ...]]:
+    """Return the groups of causes that rows may name as "@group"."""
+    text = (files("headgate") / "knowledge" / "groups.toml").read_text(encoding="utf-8")
+    return {name: tuple(causes) for name, causes in rtoml.loads(text).items()}
 
 
 @cache
