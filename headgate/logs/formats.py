@@ -88,7 +88,8 @@ class Format:
         """Where the fields of the counting pattern stand in what it finds; None where lines must be read one by one."""
         if self.reader or self.kind == "error" or "status" not in self.patterns[1].groupindex:
             return None
-        return {name: number - 1 for name, number in self.patterns[1].groupindex.items()}
+        places = {name: number - 1 for name, number in self.patterns[1].groupindex.items()}
+        return places if len(places) > 1 else None  # a pattern with one group finds no rows
 
     @cached_property
     def quiet(self) -> Callable[[bytes], object] | None:
@@ -101,7 +102,11 @@ class Format:
         A line of an error log that only tells of normal life has neither causes nor reason.
         """
         fields = self.read(line)
-        if fields is None or "nothing" in fields:
+        return None if fields is None else self.entry_of(fields, line, number, file)
+
+    def entry_of(self, fields: Fields, line: bytes, number: int, file: str) -> Entry | None:
+        """Return the entry of a line already read; None where the line is part of a request that is told later."""
+        if "nothing" in fields:
             return None
         entry = Entry(fields.get("product") or self.product, file, number)
         entry.text = line[:_TEXT].decode("utf-8", "backslashreplace")

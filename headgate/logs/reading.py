@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 from .entry import Entry
 from .tally import Tally
 
-MOST_ENTRIES: Final = 200_000
+MOST_ENTRIES: Final = 50_000
 """Failing entries kept whole; all of them are counted in `Reading.groups`."""
-MOST_GROUPS: Final = 200_000
+MOST_GROUPS: Final = 100_000
 """Different groups counted apart; later ones are counted with the path `tally.OTHERS`."""
 MOST_EXAMPLES: Final = 5
 """Unreadable lines shown of each file."""

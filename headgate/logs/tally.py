@@ -119,6 +119,13 @@ class Tally:
             cell.bytes += size
             cell.classes[status // 100 if 100 <= status < 600 else 0] += number
 
+    def asked(self, upstream: str, number: int, failed: int) -> None:
+        """Count `number` requests that a server was asked, where the log has no durations; "" is no server."""
+        if upstream:
+            server = self.server(upstream)
+            server.requests += number
+            server.failed += failed
+
     def took(self, seconds: float, upstream: str, failed: bool) -> None:
         """Count a request's duration (-1: not known) and its server ("": none)."""
         bucket = bisect_left(BUCKETS, seconds)

@@ -14,12 +14,14 @@ _NGINX_TAIL: Final = re.compile(r'(?:^|, )(client|server|request|subrequest|upst
 _PHASE: Final = re.compile(r" while ([a-z /]+?)(?:, (?:context|client|server)\b|$)")
 _NGINX_CONTINUED: Final = re.compile(rb'^(?!\d{4}/).*" while [a-z ]+ upstream, client: ')
 _APACHE: Final = re.compile(
-    rb"^\[(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)? \d{4})\] \[([\w-]*):?(\w+)\](?: \[pid (\d+)(?::tid (\d+))?\])?(.*)$", re.DOTALL
+    rb"^\[(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)? \d{4})\] \[([\w-]*):?(\w+)\]"
+    rb"(?: \[pid (\d+)(?::tid (\d+))?\])?(.*)$", re.DOTALL
 )  # fmt: skip
 _APACHE_CLIENT: Final = re.compile(r"\[(?:client|remote) ([^\]]+)\] ?")
 _APACHE_ID: Final = re.compile(r"^ ?\[([\w@.+/-]{18,32})\]")
 _APACHE_PEER: Final = re.compile(
-    r"remote server ([^\s,]+?)(?: \(|:?$|,|\s)|attempt to connect to \S+ \(([^)*]+|\*)\)|backend: ([^\s,]+)|returned by (\S+?)(?:,|$)"
+    r"remote server ([^\s,]+?)(?: \(|:?$|,|\s)|attempt to connect to \S+ \(([^)*]+|\*)\)|backend: ([^\s,]+)"
+    r"|returned by (\S+?)(?:,|$)"
 )
 _APACHE_NUMBER: Final = re.compile(r"\bAH(\d{5}): ")
 _HAPROXY: Final = re.compile(
@@ -41,7 +43,12 @@ def nginx(line: bytes) -> Fields | None:
     if found is None:
         return _nginx_end(_text(line), {"message": _text(line)}) if _NGINX_CONTINUED.match(line) else None
     time, level, connection, message = found.groups()
-    fields = {"time": _text(time), "level": _text(level), "connection": _text(connection or b""), "message": _text(message)}
+    fields = {
+        "time": _text(time),
+        "level": _text(level),
+        "key": f"*{_text(connection)}" if connection else "",
+        "message": _text(message),
+    }
     return _nginx_end(fields["message"], fields)
 
 
@@ -127,13 +134,12 @@ def headgate(line: bytes) -> Fields | None:
     if not line.startswith(b"time=") or b" cause=" not in line:
         return None
     said = pairs(_text(line))
-    request = said.get("request", "")
-    return {
-        "time": said.get("time", ""), "level": said.get("level", ""), "status": said.get("status", ""), "code": said.get("cause", ""),
-        "reason": said.get("message", ""), "client": said.get("client", ""), "host": said.get("host", ""), "request": request,
-        "upstream": said.get("address", "") or said.get("server", ""), "cluster": said.get("upstream", ""), "key": said.get("reference", ""),
-        "tries": said.get("attempt", ""), "phase": said.get("phase", ""),
+    renamed = {
+        "time": "time", "level": "level", "status": "status", "code": "cause", "reason": "message", "client": "client", "host": "host",
+        "request": "request", "cluster": "upstream", "key": "reference", "tries": "attempt", "phase": "phase",
     }  # fmt: skip
+    made = {name: said.get(key, "") for name, key in renamed.items()}
+    return made | {"upstream": said.get("address", "") or said.get("server", "")}
 
 
 def harmless(level: str) -> bool:

@@ -13,9 +13,9 @@ _HEROKU: Final = re.compile(
 )
 _HEROKU_ERROR: Final = re.compile(r"^(?:Error )?([RL]\d\d)\b(?: \(([^)]*)\))?")
 _CADDY: Final = re.compile(
-    rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\t(?:\x1b\[\d+m)?(ERROR|WARN|INFO|DEBUG|FATAL|PANIC)(?:\x1b\[0m)?(?:\t([a-z][\w.]*))?\t([^\t{]*)\t?(\{.*)?$",
-    re.DOTALL,
-)
+    rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\t(?:\x1b\[\d+m)?(ERROR|WARN|INFO|DEBUG|FATAL|PANIC)(?:\x1b\[0m)?"
+    rb"(?:\t([a-z][\w.]*))?\t([^\t{]*)\t?(\{.*)?$", re.DOTALL
+)  # fmt: skip
 _CADDY_DIAL: Final = re.compile(r"(?:dial|read|write) (?:tcp|unix|udp) (?:\S+->)?([^\s:]\S*?): ")
 _TRAEFIK: Final = re.compile(rb"^(?:(?P<time>\d{4}-\d\d-\d\dT\S+) (?P<level>[A-Z]{3}) |time=)(?P<rest>.*)$", re.DOTALL)
 _TRAEFIK_CAUSED: Final = re.compile(r"(5\d\d|499) ?[A-Za-z ]*'?(?: caused by: (.*))?$")
@@ -35,8 +35,9 @@ def heroku_router(line: bytes) -> Fields | None:
     if "status" not in said:
         return None
     return {
-        "time": _text(found[1] or found[5]), "status": said["status"], "code": said.get("code", ""), "method": said.get("method", ""),
-        "path": said.get("path", ""), "host": said.get("host", ""), "client": said.get("fwd", ""), "key": said.get("request_id", ""),
+        "time": _text(found[1] or found[5]), "status": said["status"], "code": said.get("code", ""),
+        "method": said.get("method", ""), "path": said.get("path", ""), "host": said.get("host", ""),
+        "client": said.get("fwd", ""), "key": said.get("request_id", ""),
         "upstream": said.get("dyno", ""), "ms": said.get("service", "").removesuffix("ms"), "bytes": said.get("bytes", ""),
         "reason": " ".join(part for part in (said.get("code", ""), said.get("desc", "")) if part),
     }  # fmt: skip
@@ -78,11 +79,11 @@ def caddy_fields(said: dict[str, object], message: str) -> dict[str, str]:
     asked = request if isinstance(request, dict) else {}
     error = said.get("error")
     words = f"{message}: {error}" if isinstance(error, str) and error else message
+    client = asked.get("client_ip") or asked.get("remote_ip") or asked.get("remote_addr") or ""
     fields = {
         "message": words, "reason": words, "method": str(asked.get("method", "")), "path": str(asked.get("uri", "")),
-        "host": str(asked.get("host", "")), "client": str(asked.get("client_ip") or asked.get("remote_ip") or asked.get("remote_addr") or ""),
-        "status": str(said.get("status", "")), "seconds": str(said.get("duration", "")), "upstream": str(said.get("upstream", "")),
-        "key": str(said.get("err_id", "")),
+        "host": str(asked.get("host", "")), "client": str(client), "status": str(said.get("status", "")),
+        "seconds": str(said.get("duration", "")), "upstream": str(said.get("upstream", "")), "key": str(said.get("err_id", "")),
     }  # fmt: skip
     if not fields["upstream"] and (peer := _CADDY_DIAL.search(words)):
         fields["upstream"] = peer[1]

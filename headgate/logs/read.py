@@ -1,0 +1,252 @@
+"""Owns the reading of several log files: in parallel where that pays, joined, merged into one `Reading`."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from queue import Empty
+from threading import active_count
+from typing import Any, Final
+
+from ..diagnose.catalogue import catalogue
+from .custom import of_option
+from .entry import Entry
+from .formats import Format
+from .join import family, join
+from .keep import Keeper, count, group_of
+from .reading import FileReading, Reading
+from .recognise import SAMPLED, Recognised, Unrecognised, recognise
+from .scan import Scanner
+from .stream import Chunk, Unusable, chunks, opened, refuse_binary
+
+Progress = Callable[[int, int], None]
+"""Called with bytes read and bytes in all (of the files on disk; 0 where not known)."""
+_WORTH: Final = 16 << 20
+"""Bytes in all from which several processes are worth their start."""
+_BESIDE: Final = 60.0
+
+
+@dataclass
+class Part:
+    """What one file gave."""
+
+    file: FileReading
+    keeper: Keeper
+
+
+def read(paths: Sequence[str], format: str = "", workers: int | None = None, progress: Progress | None = None) -> Reading:
+    """Read log files ("-" is standard input) and return what they say.
+
+    format: "" recognises each file by itself; else as `custom.of_option` takes it. workers: processes, None decides. A file
+    that cannot be read is told in its FileReading.error, the others are read. Raises BadLayout for a bad `format`.
+    """
+    of_option(format)  # a mistake in it is told before anything is read
+    sizes = {path: _size(path) for path in paths}
+    total = sum(sizes.values())
+    several = min(len(paths), workers or os.cpu_count() or 1)
+    if several > 1 and (workers or total > _WORTH) and "-" not in paths:
+        parts = _parallel(paths, format, several, total, progress)
+    else:
+        parts = list(_in_turn(paths, format, sizes, total, progress))
+    if progress:
+        progress(total, total)
+    return merged(parts)
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size if path != "-" else 0
+    except OSError:
+        return 0
+
+
+def _in_turn(paths: Sequence[str], format: str, sizes: dict[str, int], total: int, progress: Progress | None) -> Iterator[Part]:
+    before = 0
+    for path in paths:
+        yield read_file(path, format, _shifted(progress, before, total) if progress else None)
+        before += sizes[path]
+
+
+def _shifted(progress: Progress, base: int, total: int) -> Callable[[int], None]:
+    return lambda done: progress(base + done, total)
+
+
+_told: Any = None
+
+
+def _begin(queue: Any) -> None:
+    global _told
+    _told = queue
+
+
+def _work(path: str, format: str) -> Part:
+    return read_file(path, format, lambda done: _told.put((path, done)))
+
+
+def _parallel(paths: Sequence[str], format: str, several: int, total: int, progress: Progress | None) -> list[Part]:
+    # A fork starts at once, but copies no threads: with others about (a progress bar), their locks would stay locked for good.
+    context = get_context("fork" if active_count() == 1 else "spawn")
+    queue: Any = context.Queue()
+    done: dict[str, int] = {}
+    with ProcessPoolExecutor(several, context, initializer=_begin, initargs=(queue,)) as pool:
+        jobs: list[Future[Part]] = [pool.submit(_work, path, format) for path in paths]
+        waiting: set[Future[Part]] = set(jobs)
+        while waiting:
+            _, waiting = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
+            try:
+                while True:
+                    path, read_so_far = queue.get_nowait()
+                    done[path] = read_so_far
+            except Empty:
+                pass
+            if progress:
+                progress(min(sum(done.values()), total), total)
+        return [job.result() for job in jobs]
+
+
+def read_file(path: str, format: str = "", progress: Callable[[int], None] | None = None) -> Part:
+    """Read one file. What is wrong with it is told in `file.error`, nothing is raised but BadLayout for `format`."""
+    part = Part(FileReading(path), Keeper())
+    try:
+        text, raw, part.file.compressed = opened(path)
+    except Unusable as error:
+        part.file.error = str(error)
+        return part
+    except OSError as error:
+        part.file.error = f"It cannot be read: {error.strerror or error}."
+        return part
+    try:
+        _scan(chunks(text, raw), part, of_option(format), progress)
+    except (Unusable, Unrecognised) as error:
+        part.file.error = str(error)
+        part.file.guess = getattr(error, "guess", "")
+    except OSError as error:
+        part.file.error = f"It could not be read to its end: {error.strerror or error}."
+    finally:
+        if path != "-":
+            text.close()
+            raw.close()
+    return part
+
+
+def _scan(blocks: Iterator[Chunk], part: Part, form: Format | None, progress: Callable[[int], None] | None) -> None:
+    file, scanner, whole = part.file, None, True
+    try:
+        for chunk in blocks:
+            if scanner is None:
+                found = _found(chunk.data, file, form)
+                scanner = Scanner(found, file, part.keeper.take)
+            unread = file.unreadable
+            scanner.feed(chunk.data)
+            whole = chunk.whole or file.unreadable == unread
+            if progress:
+                progress(max(chunk.done, 0))
+        if scanner is None:
+            raise Unrecognised("It is empty: there is no line in it.", "")
+    finally:
+        if scanner is not None:
+            _conclude(file, scanner, whole)
+
+
+def _found(data: bytes, file: FileReading, form: Format | None) -> Recognised:
+    if file.compressed:
+        refuse_binary(data[:8192])
+    lines = data[: 1 << 20].split(b"\n", SAMPLED + 1)[: SAMPLED + 1]
+    if form is None:
+        return recognise(lines[:SAMPLED], file.path)
+    try:
+        prefix = recognise(lines[:SAMPLED], file.path).prefix
+    except Unrecognised:
+        prefix = None
+    found = Recognised([form], prefix, 1.0)
+    inner = prefix.strip(b"\n".join(lines)).split(b"\n") if prefix else lines
+    if not any(form.read(line.rstrip(b"\r")) is not None for line in inner if line):
+        raise Unrecognised(f"None of its first lines fits the format given ({form.title}).", form.id)
+    return found
+
+
+def _conclude(file: FileReading, scanner: Scanner, whole: bool) -> None:
+    """Say what the file was, once it is read."""
+    if not whole and file.unreadable:
+        file.cut = True
+        file.unreadable -= 1
+        file.examples = [one for one in file.examples if one.line != file.lines]
+    known = {form.id: form for form in scanner.forms}
+    most = max(file.formats, key=lambda name: file.formats[name], default=scanner.forms[0].id)
+    main = known.get(most, scanner.forms[0])
+    file.format, file.title, file.product = main.id, main.title, main.product
+    kinds = {known[name].kind for name in file.formats if name in known}
+    file.kind = main.kind if len(kinds) < 2 else "mixed"
+    if main.note:
+        file.notes.append(main.note)
+    if scanner.prefix:
+        file.notes.append(f"Each line is wrapped by {scanner.prefix.name}.")
+
+
+def merged(parts: Sequence[Part]) -> Reading:
+    """Return what several files say together."""
+    reading = Reading(files=[part.file for part in parts])
+    keeper = Keeper()
+    strides = max((part.keeper.stride for part in parts), default=1)
+    for part in parts:
+        keeper.dropped_errors += part.keeper.dropped_errors
+        for group, number in part.keeper.dropped.items():
+            count(keeper.dropped, group, number)
+        if part.file.kind != "error":
+            reading.tally.merge(part.file.tally)
+        keeper.failures += part.keeper.failures
+        keeper.errors += part.keeper.errors
+    while strides > keeper.stride or len(keeper.failures) > keeper.most or len(keeper.errors) > keeper.most:
+        keeper.thin(max(keeper.stride * 2, strides))
+    found = join(keeper.failures, keeper.errors)
+    reading.joined, reading.offsets = found.joined, found.offsets
+    alone, others = _alone(found.alone, parts)
+    reading.failures = sorted([*keeper.failures, *alone], key=lambda entry: entry.time)
+    reading.others = sorted(others, key=lambda entry: entry.time)
+    for group, number in keeper.dropped.items():
+        count(reading.groups, group, number)
+    for entry in reading.failures:
+        count(reading.groups, group_of(entry))
+    reading.failed = sum(reading.groups.values())
+    reading.sampled = bool(keeper.dropped)
+    _notes(reading, keeper)
+    return reading
+
+
+def _alone(errors: Sequence[Entry], parts: Sequence[Part]) -> tuple[list[Entry], list[Entry]]:
+    """Part the lines of error logs that no request was found for: failures of their own, and the rest.
+
+    A line stands for a failed request where no access log of its product tells of that time.
+    """
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for part in parts:
+        if part.file.kind in ("access", "mixed"):
+            spans.setdefault(family(part.file.product), []).append((part.file.tally.first, part.file.tally.last))
+    alone, others = [], []
+    for entry in errors:
+        covered = any(first - _BESIDE <= entry.time <= last + 2 * _BESIDE for first, last in spans.get(family(entry.product), ()))
+        if entry.causes and (entry.path or entry.client or entry.status >= 500) and not covered:
+            cause = catalogue().get(entry.causes[0])
+            entry.status = entry.status or (cause.status if cause else 0)
+            alone.append(entry)
+        else:
+            others.append(entry)
+    return alone, others
+
+
+def _notes(reading: Reading, keeper: Keeper) -> None:
+    if reading.sampled:
+        reading.notes.append(
+            f"{reading.failed:,} requests failed: {len(reading.failures):,} of them were kept whole, an even sample; "
+            "counts are exact."
+        )
+    if keeper.dropped_errors:
+        reading.notes.append(f"{keeper.dropped_errors:,} lines of error logs were not kept.")
+    for name, offset in reading.offsets.items():
+        hours = abs(offset) / 3600
+        reading.notes.append(
+            f"The clock of {name} is {hours:g} h {'behind' if offset > 0 else 'ahead of'} that of the access log: "
+            "their time zones differ. It was put right for joining."
+        )
