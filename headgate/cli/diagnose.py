@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from ..diagnose.captured import Captured
-from ..diagnose.intake import NotReadable, sort
+from ..diagnose.intake import LONGEST, NotReadable, sort
 from ..diagnose.judge import judge
 from ..diagnose.looks import Asked, Look
 from ..diagnose.pages import judge_answer
@@ -145,7 +145,7 @@ def _width() -> int:
 def _capture(name: str) -> tuple[Captured, ...]:
     """Return the answers in a file or on standard input; ends the command where there are none."""
     try:
-        raw = click.get_binary_stream("stdin").read() if name == "-" else Path(name).read_bytes()
+        raw = sys.stdin.buffer.read(LONGEST + 1) if name == "-" else Path(name).read_bytes()
         found = sort(raw).captures
     except OSError as error:
         stop(f"{name}: {error.strerror or error}")

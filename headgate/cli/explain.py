@@ -11,7 +11,7 @@ import click
 
 from ..diagnose import meanings as m
 from ..diagnose.catalogue import catalogue
-from ..diagnose.intake import Intake, NotReadable, sort
+from ..diagnose.intake import LONGEST, Intake, NotReadable, sort
 from ..diagnose.redact import clean
 from ..model.cause import Cause
 from ..model.diagnosis import Diagnosis
@@ -64,11 +64,12 @@ def _read(words: tuple[str, ...]) -> bytes | str:
     """Return the paste: standard input, a file's contents, or the words themselves."""
     text = " ".join(words)
     if text == "-":
-        return click.get_binary_stream("stdin").read()
+        return sys.stdin.buffer.read(LONGEST + 1)
     path = Path(text)
     try:
         if path.is_file():
-            return path.read_bytes()
+            with path.open("rb") as file:
+                return file.read(LONGEST + 1)
         if path.is_dir():
             stop(f"{text} is a folder; name a file in it")
     except OSError as error:
