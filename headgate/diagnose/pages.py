@@ -12,7 +12,7 @@ from ..model.diagnosis import Action, Diagnosis, Evidence, Recognised, Suspect
 from .advice import actions_for, split_for, who_can_act
 from .captured import Captured
 from .catalogue import catalogue
-from .fingerprint import answers_of, generator_and_chain
+from .fingerprint import answers_of, generator_and_chain, status_of
 from .meanings import Meaning, of_sentence
 from .products import products
 from .redact import clean
@@ -55,7 +55,7 @@ def judge_answer(captured: Captured, subject: str = "what was pasted") -> Diagno
     """Return the verdict on one answer alone."""
     generator, chain = generator_and_chain(captured)
     suspects, evidence = narrow(captured, generator)
-    status = captured.status
+    status = status_of(captured)
     return Diagnosis(
         subject=subject,
         outcome=outcome_of(captured, generator),
@@ -76,9 +76,10 @@ def judge_answer(captured: Captured, subject: str = "what was pasted") -> Diagno
 
 def outcome_of(captured: Captured, generator: Recognised | None) -> str:
     """Return what an answer says of the site as a whole."""
-    if captured.status >= 500 or (captured.status == 0 and generator is not None):
+    status = status_of(captured)
+    if status >= 500 or (status == 0 and generator is not None):
         return "failing"
-    return "up" if captured.status else "unknown"
+    return "up" if status else "unknown"
 
 
 def narrow(captured: Captured, generator: Recognised | None) -> tuple[tuple[Suspect, ...], list[Evidence]]:

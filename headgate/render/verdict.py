@@ -1,6 +1,6 @@
 """A verdict for people at a terminal: what is wrong, on which hop, how sure, what speaks for it, who can act, what to do next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ..diagnose.catalogue import catalogue
 from ..diagnose.redact import clean
-from ..model.diagnosis import Action, Diagnosis, Evidence
+from ..model.diagnosis import Action, Diagnosis, Evidence, Suspect
 from .meanings import GRADE_STYLES, VISITOR_RULES, suspect_line
 from .terminal import grid, inline, labelled, show
 
@@ -22,6 +22,10 @@ _OUTCOMES: Final = {
 _WHO: Final = {
     "visitor": "you, the visitor", "operator": "whoever runs the site's program", "admin": "whoever runs the gateway",
     "platform": "the platform's vendor", "network": "whoever runs the network or proxy in between",
+}  # fmt: skip
+_PHASES: Final = {
+    "admit": "refused by rule or setting", "resolve": "its name was not found", "connect": "no connection", "tls": "no TLS",
+    "send": "the request was not taken", "head": "no valid answer", "body": "the answer broke off", "any": "in any phase",
 }  # fmt: skip
 _SUSPECTS_SHOWN: Final = 8
 _EVIDENCE_SHOWN: Final = 12
@@ -40,19 +44,28 @@ def print_diagnosis(console: Console, told: Diagnosis, reader: str = "all") -> N
         rows.append(("written by", _generator(told)))
     if len(told.chain) > 1:
         rows.append(("way", _chain(told)))
-    rows += [("cause" if number == 0 else "", suspect_line(one)) for number, one in enumerate(told.suspects[:_SUSPECTS_SHOWN])]
-    if len(told.suspects) > _SUSPECTS_SHOWN:
-        rows.append(("", Text(f"and {len(told.suspects) - _SUSPECTS_SHOWN} more", style="dim")))
+    rows += [("cause" if number == 0 else "", line) for number, line in enumerate(_suspects(told.suspects))]
     rows += _evidence(told.evidence, _EVIDENCE_SHOWN if reader == "all" else 2 * _EVIDENCE_SHOWN)
     if told.split:
         rows.append(("to be sure", inline(told.split, console)))
     if told.who:
         rows.append(("who can act", Text("; ".join(_WHO[one] for one in told.who))))
-    rows += [("next" if number == 0 else "", _action(one, console)) for number, one in enumerate(told.actions)]
+    rows += [(f"next {number}", _action(one, console)) for number, one in enumerate(told.actions, 1)]
     if told.retry_after >= 0:
         rows.append(("wait", Text(f"the server asks to wait {told.retry_after:g} s")))
     rows += [("not known" if number == 0 else "", Text(one, style="dim")) for number, one in enumerate(told.unknowable)]
     show(console, labelled(rows))
+
+
+def _suspects(suspects: Sequence[Suspect]) -> Iterator[Text]:
+    """Yield a line for each cause; of many only the first few, and the others by the phase in which they happen."""
+    few = suspects if len(suspects) <= _SUSPECTS_SHOWN else suspects[: _SUSPECTS_SHOWN // 2]
+    yield from map(suspect_line, few)
+    others: dict[str, list[str]] = {}
+    for one in suspects[len(few) :]:
+        others.setdefault(catalogue()[one.cause].phase, []).append(one.cause)
+    for phase, codes in others.items():
+        yield Text.assemble((f"possible  {_PHASES[phase]}: ", "dim"), (", ".join(codes), "cyan"))
 
 
 def _generator(told: Diagnosis) -> Text:
@@ -85,10 +98,11 @@ def _evidence(evidence: Sequence[Evidence], most: int) -> list[tuple[str, Render
 
 
 def _action(action: Action, console: Console) -> Text:
-    text = Text(action.command, style="bold cyan" if console.color_system else "") if action.command else Text()
-    if action.command and action.text:
-        text.append("  ")
-    return text + Text(action.text)
+    text = inline(action.text, console)
+    if action.command:
+        text.append("\n  ")
+        text.append(action.command, style="bold cyan")
+    return text
 
 
 def _for_visitor(console: Console, told: Diagnosis) -> list[RenderableType]:
