@@ -1,7 +1,8 @@
 """Owns what other programs' codes and sentences mean: dictionaries in `knowledge/codes/*.toml`, looked up by code or by phrase.
 
 A dictionary's file says whose words these are and where they were read; each row is one code (`code`, met whole) or one sentence
-(`has`, a fixed part of it that is looked for first, and where needed `match`, a pattern whose named groups become facts).
+(`has`, a fixed part of it that is looked for first, and where needed `match`, a pattern whose named groups become facts). Rows
+that narrow down a general sentence stand before it.
 """
 
 import re
@@ -80,8 +81,13 @@ class Found:
 
 
 _HEAD: Final = {"product": str, "title": str, "where": str, "source": str, "evidence": str, "shape": str, "note": str}
-_LISTS: Final = ("causes", "aliases", "check", "fix")
-_TEXTS: Final = ("code", "name", "means", "has", "match", "sample", "tell", "visitor", "evidence", "source")
+_KINDS: Final = {
+    **dict.fromkeys(("code", "name", "means", "has", "match", "sample", "tell", "visitor", "evidence", "source"), str),
+    **dict.fromkeys(("causes", "aliases", "check", "fix", "status"), list),
+    "proves": bool,
+}
+_WORDS: Final = {str: "text", list: "a list of text", bool: "true or false"}
+_LISTS: Final = tuple(key for key, kind in _KINDS.items() if kind is list)
 
 
 def parse(name: str, text: str) -> list[Row]:
@@ -91,32 +97,64 @@ def parse(name: str, text: str) -> list[Row]:
     except rtoml.TomlParsingError as error:
         raise BadKnowledge(f"codes/{name}.toml: {error}") from None
     rows = table.pop("row", [])
-    if unknown := table.keys() - _HEAD.keys():
-        raise BadKnowledge(f"codes/{name}.toml: unknown key {sorted(unknown)[0]!r}, expected some of {', '.join(_HEAD)}")
-    for key in ("title", "where", "source", "evidence"):
-        if not isinstance(table.get(key), str):
-            raise BadKnowledge(f"codes/{name}.toml: {key} is missing, expected text")
-    dictionary = Dictionary(id=name, **({"product": ""} | table))
+    if not isinstance(rows, list):
+        raise BadKnowledge(f"codes/{name}.toml: row = {rows!r}, expected tables, each under [[row]]")
+    dictionary = _dictionary(name, table)
     return [_row(dictionary, number, row) for number, row in enumerate(rows, 1)]
 
 
-def _row(dictionary: Dictionary, number: int, row: dict[str, Any]) -> Row:
-    where = f"codes/{dictionary.id}.toml, row {number} ({row.get('code', 'no code')})"
-    if unknown := row.keys() - {*_LISTS, *_TEXTS, "status", "proves"}:
-        raise BadKnowledge(f"{where}: unknown key {sorted(unknown)[0]!r}")
-    for key in _TEXTS:
-        if key in row and not isinstance(row[key], str):
-            raise BadKnowledge(f"{where}: {key} = {row[key]!r}, expected text")
+def _dictionary(name: str, table: dict[str, Any]) -> Dictionary:
+    if unknown := table.keys() - _HEAD.keys():
+        raise BadKnowledge(f"codes/{name}.toml: unknown key {sorted(unknown)[0]!r}, expected some of {', '.join(_HEAD)}")
+    for key in ("title", "where", "source", "evidence"):
+        if not table.get(key):
+            raise BadKnowledge(f"codes/{name}.toml: {key} is missing, expected text")
+    for key, value in table.items():
+        if not isinstance(value, str):
+            raise BadKnowledge(f"codes/{name}.toml: {key} = {value!r}, expected text")
+    _check_evidence(f"codes/{name}.toml", table["evidence"])
+    return Dictionary(id=name, **({"product": ""} | table))
+
+
+def _row(dictionary: Dictionary, number: int, row: Any) -> Row:
+    if not isinstance(row, dict):
+        raise BadKnowledge(f"codes/{dictionary.id}.toml, row {number}: {row!r}, expected a table")
+    for key, value in row.items():
+        if type(value) is not _KINDS.get(key) or (type(value) is list and not _fits(key, value)):
+            _reject(_place(dictionary, number, row), key, value)
     for key in ("code", "means"):
         if not row.get(key):
-            raise BadKnowledge(f"{where}: {key} is missing")
-    made = dict(row)
-    for key in (*_LISTS, "status"):
-        made[key] = tuple(row.get(key, ()))
-    made.setdefault("evidence", dictionary.evidence)
-    if made["has"] != made["has"].lower() if "has" in made else False:
-        raise BadKnowledge(f"{where}: has = {made['has']!r}, expected lower case")
-    return Row(dictionary=dictionary, **made)
+            raise BadKnowledge(f"{_place(dictionary, number, row)}: {key} is missing")
+    for key in _LISTS:
+        row[key] = tuple(row.get(key, ()))
+    if row.setdefault("evidence", dictionary.evidence) not in EVIDENCE:
+        _check_evidence(_place(dictionary, number, row), row["evidence"])
+    if row.get("has", "") != row.get("has", "").lower():
+        raise BadKnowledge(f"{_place(dictionary, number, row)}: has = {row['has']!r}, expected lower case")
+    return Row(dictionary=dictionary, **row)
+
+
+def _fits(key: str, value: list[Any]) -> bool:
+    """Return whether the members of a list are what its key wants."""
+    kind = int if key == "status" else str
+    return all(type(one) is kind for one in value)
+
+
+def _place(dictionary: Dictionary, number: int, row: dict[str, Any]) -> str:
+    return f"codes/{dictionary.id}.toml, row {number} ({row.get('code', 'no code')})"
+
+
+def _reject(where: str, key: str, value: object) -> None:
+    if key not in _KINDS:
+        raise BadKnowledge(f"{where}: unknown key {key!r}, expected some of {', '.join(_KINDS)}")
+    raise BadKnowledge(
+        f"{where}: {key} = {value!r}, expected {'a list of whole numbers' if key == 'status' else _WORDS[_KINDS[key]]}"
+    )
+
+
+def _check_evidence(where: str, letter: str) -> None:
+    if letter not in EVIDENCE:
+        raise BadKnowledge(f"{where}: evidence = {letter!r}, expected one of {', '.join(EVIDENCE)}")
 
 
 def folder() -> Traversable:
@@ -163,8 +201,10 @@ def _pattern(match: str) -> re.Pattern[str]:
 
 
 def phrases(text: str, product: str = "") -> Iterator[Found]:
-    """Yield the sentences that occur in `text`, each row once, longest fixed part first within a dictionary's order.
+    """Yield the sentences that occur in `text`, each row once, in the order of the files.
 
+    Where several of one dictionary fit, the one that explains most of the text (the longest `Found.text`) is the finest; of
+    equals the first, so that finer rows stand before the general one of their file.
     product: only those of one product, and of no single product.
     """
     small = text.lower()
