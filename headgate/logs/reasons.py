@@ -26,6 +26,7 @@ _KIN: Final = {
 _NGINX_LIKE: Final = ("nginx", "ingress-nginx", "openresty", "angie", "tengine", "freenginx", "kong", "apisix")
 _LEFT: Final = (499, 460)
 _BEFORE_CONNECTED: Final = ("resolve", "connect", "tls")
+_AFTER_CONNECTED: Final = ("send", "head", "body")
 
 
 class Finding(NamedTuple):
@@ -51,9 +52,21 @@ def explain(entry: Entry, fields: Fields, own: Mapping[str, str], counts: str, t
         return
     if found is None:
         found = _by_numbers(entry, fields, own if counts == "body" else {}) or _by_status(entry.product, entry.status)
-    entry.causes, entry.confidence = found.causes, found.confidence
+    entry.causes, entry.confidence = _narrowed(found.causes, fields), found.confidence
     entry.reason = (found.reason if found.reason != str(entry.status) else "") or _words(fields) or found.reason
     entry.made_by = found.made_by or _maker(entry, found.causes)
+
+
+def _narrowed(causes: tuple[str, ...], fields: Fields) -> tuple[str, ...]:
+    """Leave out causes of phases that HAProxy's timers rule out: -1 at Tc, never connected; at Tr, no answer's head."""
+    if "tc" not in fields or "tr" not in fields:
+        return causes
+    wrong = _BEFORE_CONNECTED if fields["tc"] != "-1" else _AFTER_CONNECTED
+    if fields["tr"] == "-1":
+        wrong += ("body",)
+    known = catalogue()
+    left = tuple(code for code in causes if code not in known or known[code].phase not in wrong)
+    return left or causes
 
 
 def _words(fields: Fields) -> str:
@@ -72,9 +85,8 @@ def _stated(entry: Entry, fields: Fields) -> Finding | None:
     product = entry.product
     if product == "headgate" and (code := fields.get("code", "")) in catalogue():
         return Finding((code,), "proved", code, _upstream_if(code == OWN))
-    if message := fields.get("message"):
-        if found := sentence(message, product):
-            return found
+    if (message := fields.get("message")) and (found := sentence(message, product)):
+        return found
     for words in _codes(fields, product):
         if found := _by_code(tuple(words), product):
             return found

@@ -30,7 +30,8 @@ NGINX: Final[Mapping[str, Slot]] = {
 """nginx variables that say something of a failure; all others are passed over."""
 
 APACHE: Final[Mapping[str, Slot]] = {
-    "h": Slot("client"), "a": Slot("client"), "l": Slot("", r"-|[A-Za-z][\w-]*+"), "u": Slot("user", _USER), "t": Slot("time", _CLF),
+    "h": Slot("client"), "a": Slot("client"), "l": Slot("", r"-|[A-Za-z][\w-]*+"), "u": Slot("user", _USER),
+    "t": Slot("time", _CLF),
     "r": Slot("request"), "s": Slot("status"), "b": Slot("bytes"), "B": Slot("bytes"), "O": Slot("bytes"),
     "I": Slot("", r"\d+|-"), "S": Slot("", r"\d+|-"), "D": Slot("us"), "T": Slot("seconds"), "m": Slot("method"),
     "U": Slot("path"), "q": Slot("", r"\S*?"), "H": Slot("proto"), "v": Slot("host"), "V": Slot("host"), "L": Slot("key"),

@@ -25,7 +25,9 @@ _APACHE_PEER: Final = re.compile(
 )
 _APACHE_NUMBER: Final = re.compile(r"\bAH(\d{5}): ")
 _HAPROXY: Final = re.compile(
-    rb"^(?:\[(?:ALERT|WARNING|NOTICE)\] +(?:\d+/\d+ )?\(\d+\) : )?((?:Backup )?(?:Server|backend|Proxy|proxy|Connect\(\)|Health check)\b.*)$"
+    rb"^(?:\[(?:ALERT|WARNING|NOTICE)\] +(?:\d+/\d+ )?\(\d+\) : )?"
+    rb"((?:Backup )?Server \S+/\S+ .*|backend '?\S+ has no server .*|[Pp]roxy '?\S+ (?:started|stopped|reached|has) ?.*"
+    rb"|Connect\(\) failed .*|Health check for .*)$"
 )
 _HAPROXY_SERVER: Final = re.compile(r"[Ss]erver ([^/\s]+)/(\S+)|(?:backend|proxy) '?([^\s']+)")
 _SQUID: Final = re.compile(rb"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)(?:\.\d+)?(?: kid\d+)?\| (.*)$", re.DOTALL)
@@ -135,8 +137,8 @@ def headgate(line: bytes) -> Fields | None:
         return None
     said = pairs(_text(line))
     renamed = {
-        "time": "time", "level": "level", "status": "status", "code": "cause", "reason": "message", "client": "client", "host": "host",
-        "request": "request", "cluster": "upstream", "key": "reference", "tries": "attempt", "phase": "phase",
+        "time": "time", "level": "level", "status": "status", "code": "cause", "reason": "message", "client": "client",
+        "host": "host", "request": "request", "cluster": "upstream", "key": "reference", "tries": "attempt", "phase": "phase",
     }  # fmt: skip
     made = {name: said.get(key, "") for name, key in renamed.items()}
     return made | {"upstream": said.get("address", "") or said.get("server", "")}

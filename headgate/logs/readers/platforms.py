@@ -8,7 +8,8 @@ from ..fields import Fields
 from .errors import pairs
 
 _HEROKU: Final = re.compile(
-    rb"^(?:\S+ )*?(\d{4}-\d\d-\d\dT\S+) (?:\S+ )?(heroku|app)\[([\w.-]+)\]: (.*)$|^(\d{4}-\d\d-\d\dT\S+) \S+ (heroku) ([\w.-]+) - (.*)$",
+    rb"^(?:\S+ ){0,4}?(\d{4}-\d\d-\d\dT\S+) (?:\S+ )?(heroku|app)\[([\w.-]+)\]: (.*)$"
+    rb"|^(?:\S+ ){0,2}?(\d{4}-\d\d-\d\dT\S+) \S+ (heroku|app) ([\w.-]+) - (?:- )?(.*)$",
     re.DOTALL,
 )
 _HEROKU_ERROR: Final = re.compile(r"^(?:Error )?([RL]\d\d)\b(?: \(([^)]*)\))?")

@@ -10,9 +10,10 @@ _KEYS: Final[Mapping[str, str]] = {
     "rt": "seconds", "request_time": "seconds", "reqtime": "seconds", "urt": "upstream_seconds", "uct": "connect_seconds",
     "uht": "header_seconds", "ua": "upstream", "us": "upstream_status", "ut": "upstream_seconds", "upstream": "upstream",
     "upstream_addr": "upstream", "upstream_status": "upstream_status", "upstream_response_time": "upstream_seconds",
-    "upstream_connect_time": "connect_seconds", "upstream_header_time": "header_seconds", "upstream_response_length": "upstream_length",
-    "ul": "upstream_length", "host": "host", "h": "host", "sn": "host", "server_name": "host", "request_id": "key", "rid": "key",
-    "req_id": "key", "id": "key", "proxy_host": "cluster", "proxy_upstream_name": "cluster",
+    "upstream_connect_time": "connect_seconds", "upstream_header_time": "header_seconds",
+    "upstream_response_length": "upstream_length", "ul": "upstream_length", "host": "host", "h": "host", "sn": "host",
+    "server_name": "host", "request_id": "key", "rid": "key", "req_id": "key", "id": "key", "proxy_host": "cluster",
+    "proxy_upstream_name": "cluster",
 }  # fmt: skip
 """Names that people give to nginx's variables in their log_format."""
 _PAIR: Final = re.compile(r'([A-Za-z_]+)[=:] ?("[^"]*"|[^\s",]+(?:, [^\s"=,]+(?=[\s,]|$))*)')
