@@ -61,7 +61,7 @@ def _narrowed(causes: tuple[str, ...], fields: Fields) -> tuple[str, ...]:
     """Leave out causes of phases that HAProxy's timers rule out: -1 at Tc, never connected; at Tr, no answer's head."""
     if "tc" not in fields or "tr" not in fields:
         return causes
-    wrong = _BEFORE_CONNECTED if fields["tc"] != "-1" else _AFTER_CONNECTED
+    wrong: tuple[str, ...] = _BEFORE_CONNECTED if fields["tc"] != "-1" else _AFTER_CONNECTED
     if fields["tr"] == "-1":
         wrong += ("body",)
     known = catalogue()

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import sys
 import time
 import zlib
@@ -18,6 +19,7 @@ LONGEST_LINE: Final = 1 << 20
 _MAGIC: Final = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _CONTROL: Final = bytes(code for code in range(32) if code not in b"\t\n\r\x0b\x0c\x1b\x07\x08")
+_NULS: Final = re.compile(rb"\0{16,}")
 _SOME: Final = 8192
 
 
@@ -59,23 +61,27 @@ def _see_through(raw: BinaryIO, start: bytes) -> tuple[BinaryIO, BinaryIO, str]:
         raise Unusable("It is compressed with zstd, which is not read: unpack it first, `zstd -dc FILE | headgate logs -`.")
     name = next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
     if name:
-        reader = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}[name]
-        text: BinaryIO = reader(raw, "rb")
-        return text, raw, name
+        return _unpacked(raw, name), raw, name
     refuse_binary(start)
     return raw, raw, ""
 
 
+def _unpacked(raw: BinaryIO, name: str) -> BinaryIO:
+    if name == "gzip":
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    return bz2.BZ2File(raw) if name == "bzip2" else lzma.LZMAFile(raw)  # type: ignore[return-value]
+
+
 def refuse_binary(start: bytes) -> None:
     """Raise Unusable for what is no text: many control characters, or text of two bytes per character."""
-    if not start:
-        return
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or start[1:200:2].count(0) > len(start[1:200:2]) * 0.9 > 3:
+    text = _NULS.sub(b"", start)  # a machine that lost power leaves such runs in its logs
+    if start and not text:
+        raise Unusable("It holds nothing but NUL bytes.")
+    high = text[1:400:2]
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")) or len(high) > 8 and high.count(0) > len(high) * 0.9:
         raise Unusable("It is text in UTF-16: convert it first, `iconv -f UTF-16 -t UTF-8 FILE | headgate logs -`.")
-    control = len(start) - len(start.translate(None, _CONTROL))
-    if control > len(start) * 0.3 and not start.count(b"\n") > len(start) / 400:
-        raise Unusable("It is a binary file, not a log.")
-    if b"\n" not in start[:_SOME] and control > len(start) * 0.05:
+    control = len(text) - len(text.translate(None, _CONTROL))
+    if control > 3 and control > len(text) * 0.03:
         raise Unusable("It is a binary file, not a log.")
 
 

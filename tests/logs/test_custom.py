@@ -34,7 +34,7 @@ CASES = [
         {"status": 503, "time": 1795169730.0, "seconds": 0.012, "method": "GET", "host": "app.example"},
     ),
     (
-        "log-format \"%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc %rc %{+Q}[capture.req.hdr(0)] %{+Q}r\"",
+        'log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc %rc %{+Q}[capture.req.hdr(0)] %{+Q}r"',
         '203.0.113.9:5 [20/Nov/2026:10:15:30.001] fe be/app1 0/0/1/-1/30001 504 92 sH-- 0 "x y" "GET /a HTTP/1.1"',
         {"status": 504, "upstream": "app1", "cluster": "be", "seconds": 30.001, "path": "/a", "tries": 1},
     ),

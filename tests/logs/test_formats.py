@@ -86,7 +86,9 @@ def test_sample_is_recognised_whatever_stands_before_it(form: Format, sample: di
 
 
 def test_one_line_of_anything() -> None:
-    entry = entry_of_line('{"log":"2026/11/20 10:15:30 [error] 1#1: *1 no live upstreams while connecting to upstream\\n","stream":"stderr"}')
+    entry = entry_of_line(
+        '{"log":"2026/11/20 10:15:30 [error] 1#1: *1 no live upstreams while connecting to upstream\\n","stream":"stderr"}'
+    )
     assert entry is not None
     assert entry.product == "nginx"
     assert entry.causes[0] == "no-healthy-server"

@@ -38,7 +38,7 @@ def test_cut_first_line_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("line", "guess"),
     [
-        (b'[20/Nov/2026:10:15:30 +0000] 203.0.113.9 GET 502', "nginx-combined"),
+        (b"[20/Nov/2026:10:15:30 +0000] 203.0.113.9 GET 502", "nginx-combined"),
         (b"fe be/app 0/0/1/2/3 502 my own", "haproxy-http"),
         (b"nothing at all", ""),
     ],
