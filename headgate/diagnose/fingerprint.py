@@ -61,11 +61,14 @@ def recognise(captured: Captured) -> list[Recognised]:
     """
     seen = _Seen(captured)
     found = [one for product in products().values() if (one := _weigh(product, seen)) is not None]
-    authors = sorted((one for one in found if one.wrote), key=_rank)
+    claims = [one for one in found if one.wrote]
+    authors = sorted(claims, key=lambda one: _rank(one, claims))
     others = [one for one in found if not one.wrote]
     authors, others = _stated(seen, authors, others)
     if authors:
-        authors = [authors[0], *(one for one in authors[1:] if not _kin(one, authors[0]))]
+        measured = _only_measured(authors[0])
+        rivals = [one for one in authors[1:] if not _kin(one, authors[0]) and (measured or not _only_measured(one))]
+        authors = [authors[0], *rivals]
         others = [one for one in others if not _kin(one, authors[0]) or _stands_before(one, authors[0])]
     return authors + sorted(others, key=_place)
 
@@ -125,7 +128,8 @@ def _weigh(product: Product, seen: _Seen) -> Recognised | None:
     if not any(rule.weight > 0 and rule.where != "missing" for rule, _ in hits):
         return None
     marks = tuple(mark for _, mark in sorted(hits, key=lambda one: -one[0].weight) if mark.weight > 0)
-    own = [rule for rule, _ in hits if rule.wrote and rule.where != "missing"]
+    measurable = not seen.captured.body  # a page that is there speaks for itself, and its length is no mark of its own
+    own = [rule for rule, _ in hits if rule.wrote and rule.where != "missing" and (measurable or rule.where != "length")]
     total = sum(rule.weight for rule, _ in hits if rule.wrote)
     wrote = not 0 < seen.status < 400 and any(rule.weight > 0 for rule in own) and total > 0
     if not wrote and not any(rule.where in ("header", "cookie") for rule, mark in hits if mark.weight > 1):
@@ -245,7 +249,7 @@ def _in_head(one: Recognised) -> bool:
 
 @cache
 def _names() -> dict[str, Product]:
-    found = {}
+    found: dict[str, Product] = {}
     for product in products().values():
         for name in (product.id, product.name, *product.aliases):
             found.setdefault(name.lower(), product)
@@ -258,9 +262,17 @@ def _named(name: str) -> Product | None:
     return next((_names()[word] for word in words if word in _names()), None)
 
 
-def _rank(one: Recognised) -> tuple[int, int, int, str]:
+def _rank(one: Recognised, claims: Sequence[Recognised]) -> tuple[int, int, int, int, str]:
+    """Return the order of authors: the surest first; of relatives the one with a mark more than its ancestor."""
     explicit = any(mark.weight >= EXPLICIT for mark in one.marks)
-    return CERTAINTY.index(one.certainty), 0 if explicit else 1, -_weight(one), one.product
+    family = products()[one.product].family
+    younger = any(other.product == family and other.certainty == one.certainty for other in claims)
+    return CERTAINTY.index(one.certainty), 0 if explicit else 1, 0 if younger else 1, -_weight(one), one.product
+
+
+def _only_measured(one: Recognised) -> bool:
+    """Whether nothing but a body's length speaks for a product."""
+    return all(mark.where == "length" for mark in one.marks)
 
 
 def _weight(one: Recognised) -> int:
