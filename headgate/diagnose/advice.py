@@ -5,8 +5,7 @@ from typing import Final
 
 from ..model.cause import Cause
 from ..model.diagnosis import Action, Recognised, Suspect
-from .catalogue import catalogue
-from .explain import bullets
+from .catalogue import bullets, catalogue
 from .products import Product, products
 
 MOST_ACTIONS: Final = 3

@@ -1,5 +1,6 @@
 """The catalogue of causes, read once from `knowledge/causes/*.md`: front matter between `+++` lines, then prose by heading."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -61,3 +62,9 @@ def catalogue() -> Mapping[str, Cause]:
     causes = [parse_cause(name[:-3], (folder / name).read_text(encoding="utf-8")) for name in names]
     order = {phase: number for number, phase in enumerate((*PHASES, "any"))}
     return MappingProxyType({cause.code: cause for cause in sorted(causes, key=lambda cause: order[cause.phase])})
+
+
+def bullets(text: str) -> tuple[str, ...]:
+    """Return the items of a list in the catalogue's prose, each as one line."""
+    items = re.split(r"^[-*] ", text, flags=re.MULTILINE)
+    return tuple(" ".join(item.split()) for item in items[1:])

@@ -9,11 +9,12 @@ from ..model.cause import Cause
 from ..model.exchange import NEVER, Attempt, Exchange
 from ..model.phases import CONNECT, HEAD, RESOLVE, SEND, TLS
 from ..model.verdicts import VERDICTS
+from .catalogue import bullets
 from .evidence import evidence
 from .redact import escape, redact_target
 from .sentence import duration, sentence, values
 
-__all__ = ["Explanation", "Step", "bullets", "escape", "explain", "explain_attempt", "redact_target"]
+__all__ = ["Explanation", "Step", "escape", "explain", "explain_attempt", "redact_target"]
 
 _CHECKS_SHOWN: Final = 3
 _RETRY_RULES: Final = {
@@ -161,9 +162,3 @@ def _addressed(line: str, known: Mapping[str, Any]) -> str:
         line = line.replace("HOST:PORT", address)
         line = re.sub(r"(?<!:)\bPORT\b", match[2], re.sub(r"\bHOST\b", match[1].strip("[]"), line))
     return line
-
-
-def bullets(text: str) -> tuple[str, ...]:
-    """Return the items of a list in the catalogue's prose, each as one line."""
-    items = re.split(r"^[-*] ", text, flags=re.MULTILINE)
-    return tuple(" ".join(item.split()) for item in items[1:])

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from ..diagnose.catalogue import catalogue
-from ..diagnose.explain import bullets
+from ..diagnose.catalogue import bullets, catalogue
 from ..model.verdicts import VERDICTS
 from .client import Sighting
 from .layout import Layout

@@ -6,9 +6,8 @@ from typing import Final
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from ..diagnose.catalogue import catalogue
+from ..diagnose.catalogue import bullets, catalogue
 from ..diagnose.codes import EVIDENCE, Row
-from ..diagnose.explain import bullets
 from ..diagnose.meanings import Meaning, products_of
 from ..diagnose.products import Product, products
 from ..diagnose.redact import clean

@@ -1,4 +1,4 @@
-"""Causes and exchanges for people at a terminal: colour there only, plain text in pipes, lines folded to the width."""
+"""Causes for people at a terminal: colour there only, plain text in pipes, lines folded to the width."""
 
 import re
 import sys
@@ -10,11 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ..diagnose.catalogue import SECTIONS
-from ..diagnose.explain import Explanation, Step, bullets, explain, explain_attempt
-from ..diagnose.sentence import duration
+from ..diagnose.catalogue import SECTIONS, bullets
 from ..model.cause import Cause
-from ..model.exchange import Attempt, Exchange
 
 READERS: Final = {
     "visitor": ("Visitor",),
@@ -29,7 +26,6 @@ RETRIES_IN_WORDS: Final = {
     "idempotent": "idempotent methods only",
     "reused-only": "idempotent methods, on a new connection",
 }
-_REASONS_SHOWN: Final = 2
 _PIPE_WIDTH: Final = 130
 _CODE: Final = re.compile(r"`([^`]+)`")
 
@@ -41,7 +37,7 @@ def console_for_output() -> Console:
 
 def print_cause(console: Console, cause: Cause, reader: str = "all") -> None:
     """Print a catalogue entry for a reader (a key of READERS)."""
-    parts: list[RenderableType] = [_headline(cause.status, cause.code, cause.title)]
+    parts: list[RenderableType] = [headline(cause.status, cause.code, cause.title)]
     if reader != "visitor":
         parts.append(labelled(_properties(cause)))
     for heading in READERS[reader]:
@@ -64,25 +60,6 @@ def print_causes(console: Console, causes: Iterable[Cause]) -> None:
     show(console, table)
 
 
-def print_exchange(console: Console, exchange: Exchange) -> None:
-    """Print why an exchange ended as it did; earlier attempts that failed otherwise get a line each."""
-    told = explain(exchange)
-    rows: list[tuple[str, RenderableType]] = [("what", Text(told.sentence))]
-    others = [attempt for attempt in exchange.attempts if attempt.cause not in (None, told.cause)]
-    rows += [("before", Text(_one_line(exchange, attempt))) for attempt in others]
-    rows.append(("when", _timeline(told.timeline)))
-    rows += [("seen" if number == 0 else "", Text(line)) for number, line in enumerate(told.evidence)]
-    if told.bytes:
-        rows.append(("bytes", Text(told.bytes, style="yellow")))
-    reasons = bullets(told.cause.sections.get("Usual reasons", ""))[:_REASONS_SHOWN] if told.cause else ()
-    rows += [("why" if number == 0 else "", inline(line, console)) for number, line in enumerate(reasons)]
-    if told.verdict:
-        rows.append(("retry", Text(told.verdict)))
-    rows += [("next" if number == 0 else "", inline(line, console)) for number, line in enumerate(told.next_steps)]
-    rows.append(("reference", Text(exchange.reference)))
-    show(console, Group(_told(told, exchange.status), labelled(rows)))
-
-
 def show(console: Console, what: RenderableType) -> None:
     """Print it, in pipes without the blanks that fill a terminal's line."""
     if console.is_terminal:
@@ -93,30 +70,10 @@ def show(console: Console, what: RenderableType) -> None:
     console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
-def _told(told: Explanation, status: int) -> Text:
-    if told.cause is None:
-        return Text(told.headline, style="bold green")
-    return _headline(status or told.cause.status, told.cause.code, told.cause.title)
-
-
-def _headline(status: int, code: str, title: str) -> Text:
+def headline(status: int, code: str, title: str) -> Text:
+    """Return status, code and title of a cause as one line."""
     colour = "bold red" if status >= 500 else "bold yellow"
     return Text.assemble((str(status), colour), " ", (code, "bold cyan"), "  ", (title, "bold"))
-
-
-def _one_line(exchange: Exchange, attempt: Attempt) -> str:
-    told = explain_attempt(exchange, attempt)
-    return f"{told.cause.code if told.cause else ''}: {told.sentence}"
-
-
-def _timeline(steps: tuple[Step, ...]) -> Table:
-    table = grid()
-    for step in steps:
-        if step.at_ms < 0:
-            table.add_row(Text(step.name), Text("never", style="red"))
-        else:
-            table.add_row(Text(step.name), Text(duration(step.at_ms)), Text(f"+{duration(step.took_ms)}", style="dim"))
-    return table
 
 
 def _properties(cause: Cause) -> list[tuple[str, RenderableType]]:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.diagnose.catalogue import catalogue
+from headgate.diagnose.catalogue import bullets, catalogue
 from headgate.diagnose.classify import classify
-from headgate.diagnose.explain import Step, bullets, escape, explain, explain_attempt, redact_target
+from headgate.diagnose.explain import Step, escape, explain, explain_attempt, redact_target
 from headgate.diagnose.redact import clean
 from headgate.diagnose.sentence import setting
 from headgate.model import phases, signals

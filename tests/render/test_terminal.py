@@ -12,7 +12,8 @@ from headgate.model import phases, signals
 from headgate.model.cause import Cause
 from headgate.model.exchange import Attempt, Exchange
 from headgate.model.facts import Facts
-from headgate.render.terminal import READERS, print_cause, print_causes, print_exchange
+from headgate.render.exchange import print_exchange
+from headgate.render.terminal import READERS, print_cause, print_causes
 
 PROSE = {
     "Visitor": "The service hung up.",
