@@ -57,6 +57,8 @@ class Format:
     @cached_property
     def patterns(self) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
         """The pattern that reads a whole line, and the one for counting. Raises BadLayout."""
+        if self.reader and self.fast:
+            return compile_pair(self.fast, self.fast)
         if self.keys:
             counting = _json_pattern(self.keys, self.need)
             return compile_pair(counting, counting)
@@ -86,7 +88,7 @@ class Format:
     @cached_property
     def columns(self) -> Mapping[str, int] | None:
         """Where the fields of the counting pattern stand in what it finds; None where lines must be read one by one."""
-        if self.reader or self.kind == "error" or "status" not in self.patterns[1].groupindex:
+        if (self.reader and not self.fast) or self.kind == "error" or "status" not in self.patterns[1].groupindex:
             return None
         places = {name: number - 1 for name, number in self.patterns[1].groupindex.items()}
         return places if len(places) > 1 else None  # a pattern with one group finds no rows
