@@ -10,6 +10,8 @@ from .reading import MOST_ENTRIES, MOST_GROUPS, Group
 from .tally import OTHERS
 
 _SURE: Final = ("proved", "likely")
+_FEW: Final = 4
+"""Of more possible causes than these none is named: the line then says hardly more than its status."""
 
 
 def minute_of(entry: Entry) -> int:
@@ -19,7 +21,8 @@ def minute_of(entry: Entry) -> int:
 
 def group_of(entry: Entry, sure: bool = False) -> Group:
     """Return what a failure is counted by. sure: name a cause only where the line itself makes it at least likely."""
-    cause = entry.causes[0] if entry.causes and (not sure or entry.confidence in _SURE) else ""
+    told = entry.confidence in _SURE or (not sure and len(entry.causes) <= _FEW)
+    cause = entry.causes[0] if entry.causes and told else ""
     path = entry.path.partition("?")[0][:200]
     return Group(cause, entry.upstream, minute_of(entry), path, entry.status, entry.made_by)
 

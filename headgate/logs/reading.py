@@ -18,7 +18,7 @@ MOST_EXAMPLES: Final = 5
 class Group(NamedTuple):
     """What failures are counted by, exactly, however many there are."""
 
-    cause: str  # the likeliest cause's code, "" where the log allows no conclusion
+    cause: str  # the likeliest cause's code, "" where the log allows no conclusion (more than a few are possible)
     upstream: str  # the server asked, "" where not known
     minute: int  # minutes since the epoch, -1 not known
     path: str  # without query

@@ -78,7 +78,7 @@ def refuse_binary(start: bytes) -> None:
     if start and not text:
         raise Unusable("It holds nothing but NUL bytes.")
     high = text[1:400:2]
-    if text.startswith((b"\xff\xfe", b"\xfe\xff")) or len(high) > 8 and high.count(0) > len(high) * 0.9:
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")) or (len(high) > 8 and high.count(0) > len(high) * 0.9):
         raise Unusable("It is text in UTF-16: convert it first, `iconv -f UTF-16 -t UTF-8 FILE | headgate logs -`.")
     control = len(text) - len(text.translate(None, _CONTROL))
     if control > 3 and control > len(text) * 0.03:
