@@ -1,5 +1,6 @@
 """Owns what to do next: who can act on a verdict, the next three actions, and the one look that would split what is left open."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -20,6 +21,15 @@ _OWN: Final = {
     "platform-incident": "platform",
 }
 """Causes whose fault's class does not say who can act."""
+
+
+_OURS: Final = re.compile(r"headgate|\[(?:upstream|gateway|route)[.\]]|\[\[route", re.IGNORECASE)
+
+
+def lines_for(product: str, cause: Cause, heading: str) -> tuple[str, ...]:
+    """Return a list of the catalogue's for another product's reader: without the lines that speak of Headgate's own settings."""
+    lines = bullets(cause.sections.get(heading, ""))
+    return lines if product in ("", "headgate") else tuple(line for line in lines if not _OURS.search(line))
 
 
 def who_can_act(generator: Recognised | None, suspects: Sequence[Suspect]) -> tuple[str, ...]:
@@ -61,8 +71,9 @@ def actions_for(
     found += [_action(line, "admin") for line in check[:2]]
     first = catalogue()[suspects[0].cause] if suspects else None
     if first is not None:
-        checks = bullets(first.sections.get("What to check", ""))
-        fixes = bullets(first.sections.get("How to fix", ""))
+        name = generator.product if generator else "none"
+        checks = lines_for(name, first, "What to check")
+        fixes = lines_for(name, first, "How to fix")
         repairs = [_action(line, _who(first)) for line in (*fix, *fixes)]
         looks = [_action(line, _who(first)) for line in checks]
         room = MOST_ACTIONS - len(found)

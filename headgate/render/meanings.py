@@ -1,12 +1,14 @@
 """What a code or a sentence means, for people at a terminal: one block for each product whose words it may be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
-from ..diagnose.catalogue import bullets, catalogue
+from ..diagnose.advice import lines_for
+from ..diagnose.catalogue import catalogue
 from ..diagnose.codes import EVIDENCE, Row
 from ..diagnose.meanings import Meaning, products_of
 from ..diagnose.products import Product, products
@@ -24,6 +26,11 @@ VISITOR_RULES: Final = (
 """What holds for every visitor and every cause."""
 _MEANINGS_SHOWN: Final = 12
 _CHECKS: Final = 3
+_SUSPECTS_SHOWN: Final = 8
+_PHASES: Final = {
+    "admit": "refused by rule or setting", "resolve": "its name was not found", "connect": "no connection", "tls": "no TLS",
+    "send": "the request was not taken", "head": "no valid answer", "body": "the answer broke off", "any": "in any phase",
+}  # fmt: skip
 
 
 def print_meanings(console: Console, text: str, meanings: Sequence[Meaning], reader: str) -> None:
@@ -56,7 +63,7 @@ def _block(console: Console, meaning: Meaning, reader: str) -> list[RenderableTy
         rows.append(("here", Text(", ".join(f"{key} {clean(value, 80)}" for key, value in meaning.facts.items()))))
     if meaning.status:
         rows.append(("status", Text(", ".join(map(str, meaning.status)))))
-    rows += [("causes" if number == 0 else "", suspect_line(one)) for number, one in enumerate(meaning.suspects)]
+    rows += [("causes" if number == 0 else "", line) for number, line in enumerate(suspect_lines(meaning.suspects))]
     if not meaning.suspects:
         rows.append(("causes", Text("none: nothing failed, or it says nothing of why", style="dim")))
     if meaning.tell:
@@ -64,7 +71,8 @@ def _block(console: Console, meaning: Meaning, reader: str) -> list[RenderableTy
     rows += _to_do(console, meaning, reader)
     if meaning.where:
         rows.append(("met", Text(meaning.where, style="dim")))
-    rows.append(("source", Text(f"{meaning.source} ({EVIDENCE.get(meaning.evidence, meaning.evidence)})", style="dim")))
+    if meaning.source:
+        rows.append(("source", Text(f"{meaning.source} ({EVIDENCE[meaning.evidence]})", style="dim")))
     return [head, labelled(rows)]
 
 
@@ -75,13 +83,26 @@ def suspect_line(suspect: Suspect) -> Text:
     return Text.assemble(grade, (cause.code, "cyan"), "  ", cause.title)
 
 
+def suspect_lines(suspects: Sequence[Suspect]) -> Iterator[Text]:
+    """Yield a line for each cause; of many only the first few, and the others by the phase in which they happen."""
+    few = suspects if len(suspects) <= _SUSPECTS_SHOWN else suspects[: _SUSPECTS_SHOWN // 2]
+    yield from map(suspect_line, few)
+    others: dict[str, list[str]] = {}
+    for one in suspects[len(few) :]:
+        others.setdefault(catalogue()[one.cause].phase, []).append(one.cause)
+    for phase, codes in others.items():
+        yield Text.assemble((f"possible  {_PHASES[phase]}: ", "dim"), (", ".join(codes), "cyan"))
+
+
 def _to_do(console: Console, meaning: Meaning, reader: str) -> list[tuple[str, RenderableType]]:
     """Return what to check and to fix: the product's own words first, then the catalogue's for the likeliest cause."""
     checks, fixes = list(meaning.check), list(meaning.fix)
-    if meaning.suspects:
-        sections = catalogue()[meaning.suspects[0].cause].sections
-        checks += bullets(sections.get("What to check", ""))
-        fixes += bullets(sections.get("How to fix", ""))
+    if meaning.suspects and (len(meaning.suspects) <= _SUSPECTS_SHOWN or meaning.suspects[0].confidence != "possible"):
+        cause = catalogue()[meaning.suspects[0].cause]
+        checks += lines_for(meaning.product or "none", cause, "What to check")
+        fixes += lines_for(meaning.product or "none", cause, "How to fix")
+    elif product := products().get(meaning.product):
+        checks += [f"{line}: {product.name}'s own words for this moment, which name the cause" for line in product.logs]
     rows: list[tuple[str, RenderableType]] = []
     for label, lines in (("check", checks), ("fix", fixes)):
         shown = lines[:_CHECKS] if reader == "all" else lines[: _CHECKS + 2]
@@ -89,12 +110,18 @@ def _to_do(console: Console, meaning: Meaning, reader: str) -> list[tuple[str, R
     return rows
 
 
+def visitor_rules(temporary: bool) -> Table:
+    """Return what every visitor may do; waiting only where it can help."""
+    rows = grid()
+    for rule in VISITOR_RULES if temporary else VISITOR_RULES[1:]:
+        rows.add_row(Text("  -"), Text(rule))
+    return rows
+
+
 def _visitor(console: Console, meanings: Sequence[Meaning]) -> list[RenderableType]:
     first = next(one for one in meanings if one.suspects)
     said = first.visitor or catalogue()[first.suspects[0].cause].sections.get("Visitor", "")
-    rows = grid()
-    for rule in VISITOR_RULES:
-        rows.add_row(Text("  -"), Text(rule))
+    rows = visitor_rules(any(catalogue()[suspect.cause].temporary for one in meanings for suspect in one.suspects))
     same = len({one.suspects[0].cause for one in meanings if one.suspects}) == 1 and len(first.suspects) == 1
     return [inline(f"  {said}", console), rows] if same else [rows]
 

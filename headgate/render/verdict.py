@@ -1,6 +1,6 @@
 """A verdict for people at a terminal: what is wrong, on which hop, how sure, what speaks for it, who can act, what to do next."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -8,9 +8,9 @@ from rich.text import Text
 
 from ..diagnose.catalogue import catalogue
 from ..diagnose.redact import clean
-from ..model.diagnosis import Action, Diagnosis, Evidence, Suspect
-from .meanings import GRADE_STYLES, VISITOR_RULES, suspect_line
-from .terminal import grid, inline, labelled, show
+from ..model.diagnosis import Action, Diagnosis, Evidence
+from .meanings import GRADE_STYLES, suspect_lines, visitor_rules
+from .terminal import inline, labelled, show
 
 _OUTCOMES: Final = {
     "up": "bold green",
@@ -23,11 +23,6 @@ _WHO: Final = {
     "visitor": "you, the visitor", "operator": "whoever runs the site's program", "admin": "whoever runs the gateway",
     "platform": "the platform's vendor", "network": "whoever runs the network or proxy in between",
 }  # fmt: skip
-_PHASES: Final = {
-    "admit": "refused by rule or setting", "resolve": "its name was not found", "connect": "no connection", "tls": "no TLS",
-    "send": "the request was not taken", "head": "no valid answer", "body": "the answer broke off", "any": "in any phase",
-}  # fmt: skip
-_SUSPECTS_SHOWN: Final = 8
 _EVIDENCE_SHOWN: Final = 12
 
 
@@ -44,7 +39,7 @@ def print_diagnosis(console: Console, told: Diagnosis, reader: str = "all") -> N
         rows.append(("written by", _generator(told)))
     if len(told.chain) > 1:
         rows.append(("way", _chain(told)))
-    rows += [("cause" if number == 0 else "", line) for number, line in enumerate(_suspects(told.suspects))]
+    rows += [("cause" if number == 0 else "", line) for number, line in enumerate(suspect_lines(told.suspects))]
     rows += _evidence(told.evidence, _EVIDENCE_SHOWN if reader == "all" else 2 * _EVIDENCE_SHOWN)
     if told.split:
         rows.append(("to be sure", inline(told.split, console)))
@@ -55,17 +50,6 @@ def print_diagnosis(console: Console, told: Diagnosis, reader: str = "all") -> N
         rows.append(("wait", Text(f"the server asks to wait {told.retry_after:g} s")))
     rows += [("not known" if number == 0 else "", Text(one, style="dim")) for number, one in enumerate(told.unknowable)]
     show(console, labelled(rows))
-
-
-def _suspects(suspects: Sequence[Suspect]) -> Iterator[Text]:
-    """Yield a line for each cause; of many only the first few, and the others by the phase in which they happen."""
-    few = suspects if len(suspects) <= _SUSPECTS_SHOWN else suspects[: _SUSPECTS_SHOWN // 2]
-    yield from map(suspect_line, few)
-    others: dict[str, list[str]] = {}
-    for one in suspects[len(few) :]:
-        others.setdefault(catalogue()[one.cause].phase, []).append(one.cause)
-    for phase, codes in others.items():
-        yield Text.assemble((f"possible  {_PHASES[phase]}: ", "dim"), (", ".join(codes), "cyan"))
 
 
 def _generator(told: Diagnosis) -> Text:
@@ -113,10 +97,8 @@ def _for_visitor(console: Console, told: Diagnosis) -> list[RenderableType]:
         parts.append(Text(f"The site asks to wait {told.retry_after:g} seconds."))
     if told.outcome == "up":
         return [*parts, Text("Reload the page.")]
-    rules = grid()
-    for rule in VISITOR_RULES:
-        rules.add_row(Text("-"), Text(rule))
-    return [*parts, rules]
+    temporary = not told.suspects or any(catalogue()[one.cause].temporary for one in told.suspects)
+    return [*parts, visitor_rules(temporary)]
 
 
 __all__ = ["GRADE_STYLES", "print_diagnosis"]
