@@ -233,6 +233,8 @@ def test_a_well_known_code_means_what_it_should(code: str, product: str, cause: 
          "response-timeout", True),
         ("(111)Connection refused: proxy: HTTP: attempt to connect to 10.1.2.3:8080 (10.1.2.3) failed", "apache-ah",
          "connection-refused", True),
+        ("(70014)End of file found: AH01102: error reading status line from remote server a:80", "apache-ah", "not-http-tls", False),
+        ("(22)Invalid argument: AH10404: Error reading headers from backend", "apache-ah", "header-invalid", True),
         ("Reason: <strong>DNS lookup failure for: app.internal</strong>", "apache-reason", "dns-name-not-found", False),
         ("Reason: <strong>Max-Forwards has reached zero - proxy loop?</strong>", "apache-reason", "loop-detected", True),
         ("HTTP/1.1 502 Proxy Error ( The ISA Server denies the specified Uniform Resource Locator (URL).  )", "isa-tmg",
@@ -260,7 +262,8 @@ def test_a_well_known_sentence_means_what_it_should(text: str, name: str, cause:
 def test_facts_are_drawn_from_a_line() -> None:
     line = (
         "2026/11/20 10:15:30 [error] 31#31: *1187 connect() failed (111: Connection refused) while connecting to upstream, "
-        'client: 203.0.113.9, server: app.example, request: "GET /a HTTP/1.1", upstream: "http://10.1.2.3:8080/a", host: "app.example"'
+        'client: 203.0.113.9, server: app.example, request: "GET /a HTTP/1.1", '
+        'upstream: "http://10.1.2.3:8080/a", host: "app.example"'
     )
     found = finest(line, "nginx-error")
     assert found is not None
