@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from ..lab.conversation import conversation
-from ..lab.gateways import KINDS, suits
+from ..lab.gateways import COMPARED, KINDS, suits
 from ..lab.laboratory import Lab, LabError, start_lab
 from ..lab.layout import DEFAULT_BASE, Layout, default_folder
 from ..lab.network import enter, furnish, inside
@@ -179,12 +179,14 @@ def play_(options: Options, name: str, kind: str, as_json: bool) -> None:
 
 @command.command()
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the page (Markdown) to this file.")
-@click.option("--with", "kinds", multiple=True, type=click.Choice(list(KINDS)), help="Only these kinds [default: all installed].")
+@click.option(
+    "--with", "kinds", multiple=True, type=click.Choice(list(KINDS)), help=f"Only these kinds [default: {', '.join(COMPARED)}]."
+)
 @click.pass_obj
 def compare(options: Options, out: Path | None, kinds: tuple[str, ...]) -> None:
     """Play all scenarios through every gateway that is installed, side by side."""
     enter()
-    installed = [kind for kind in kinds or KINDS if binary(kind)]
+    installed = [kind for kind in kinds or COMPARED if binary(kind)]
 
     async def work() -> dict[str, list[Result]]:
         async with _own_lab(options) as (lab, folder):

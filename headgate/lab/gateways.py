@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .peers import envoy, haproxy, nginx
+from .peers import PEERS
 from .scenario import Scenario
 from .settings import CONNECT, HEAD, IDLE, REQUEST_BODY, RESPONSE_BODY, TOTAL, Setting
 
@@ -66,9 +66,18 @@ def toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def unsuited(scenario: Scenario, kind: str) -> str:
+    """Return why a scenario says nothing about this kind of gateway, "" when it does."""
+    if kind == "headgate":
+        return ""
+    if not scenario.peers:
+        return "a setting or a choice of Headgate's own: nothing to compare"
+    return PEERS[kind].unsuited(scenario) if kind in PEERS else ""
+
+
 def suits(scenario: Scenario, kind: str) -> bool:
     """Return whether a scenario says anything about this kind of gateway."""
-    return kind == "headgate" or scenario.peers
+    return not unsuited(scenario, kind)
 
 
 @dataclass(frozen=True)
@@ -83,10 +92,12 @@ class Written:
 def write(kind: str, setting: Setting, folder: Path) -> Written:
     """Write a configuration into a folder and return where it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / {"headgate": "headgate.toml", "envoy": "envoy.json"}.get(kind, f"{kind}.conf")
+    path = folder / ("headgate.toml" if kind == "headgate" else PEERS[kind].file)
     path.write_text(KINDS[kind](setting), encoding="utf-8")
     return Written(kind, path, setting)
 
 
-KINDS: dict[str, Callable[[Setting], str]] = {"headgate": headgate, "nginx": nginx, "haproxy": haproxy, "envoy": envoy}
+KINDS: dict[str, Callable[[Setting], str]] = {"headgate": headgate} | {kind: peer.configuration for kind, peer in PEERS.items()}
 """How each kind's configuration is written."""
+COMPARED = ("headgate", "nginx", "haproxy", "envoy")
+"""The kinds that the published table shows."""

