@@ -15,6 +15,8 @@ from .entry import Entry
 _FAMILY: Final = {"ingress-nginx": "nginx", "openresty": "nginx", "angie": "nginx", "tengine": "nginx", "istio": "envoy"}
 _AT_START: Final = ("apache", "traefik")
 """Products whose access log has the time when a request began; all others that when it ended."""
+_TOGETHER: Final = 0.5
+"""Seconds within which lines of one process and thread tell of one request."""
 _SLACK: Final = 2.0
 _PATIENCE: Final = 62.0  # how long a request may have taken, where the log does not say
 _STEP: Final = 1800.0
@@ -67,13 +69,14 @@ def _keys(entry: Entry) -> list[tuple[str, ...]]:
     if entry.key and not entry.key.startswith("*"):
         found.append((whose, "key", entry.key))
     if entry.client and entry.path:
-        found.append((whose, "request", entry.client, entry.path))
+        path = entry.path.partition("?")[0] if whose == "apache" else entry.path  # Apache's error log has no queries
+        found.append((whose, "request", entry.client, path))
     elif entry.client and entry.error_log and whose == "apache":
-        found.append((whose, "client", entry.client))
+        found.append((whose, "client", entry.client, str(entry.status)))
     elif entry.upstream and entry.status and not entry.client and entry.error_log:
         found.append((whose, "server", entry.upstream, str(entry.status)))
     if not entry.error_log:
-        found += [(whose, "client", entry.client), (whose, "server", entry.upstream, str(entry.status))]
+        found += [(whose, "client", entry.client, str(entry.status)), (whose, "server", entry.upstream, str(entry.status))]
     return found
 
 
@@ -88,6 +91,7 @@ def join(failures: Sequence[Entry], errors: Sequence[Entry]) -> Joined:
             result.offsets[name] = offset
             for entry in entries:
                 entry.time += offset if entry.time >= 0 else 0
+    _complete(errors)
     index = _Index(errors)
     for failure in sorted(failures, key=lambda entry: entry.time):
         found = _of(failure, index)
@@ -108,29 +112,72 @@ def _of(failure: Entry, index: _Index) -> list[Entry]:
             continue
         if key[1] == "key":
             return near
-        wanted = high - _SLACK
+        wanted = failure.time + (max(failure.seconds, 0.0) if failure.product in _AT_START else 0.0)
         nearest = min(near, key=lambda entry: abs(entry.time - wanted))
         same = [
             entry
             for entry in near
-            if entry is nearest or (entry.key and entry.key == nearest.key and low <= entry.time <= nearest.time + 1)
+            if entry is nearest or (entry.key and entry.key == nearest.key and _same_request(entry, nearest))
         ]
+        if key[1] != "request" and {entry.causes[:1] for entry in near if entry not in same} - {nearest.causes[:1]}:
+            _doubt(same)
         return same[-failure.tries :] if failure.tries else same
     return []
+
+
+def _same_request(entry: Entry, nearest: Entry) -> bool:
+    """Whether two lines of one connection, or of one thread, are near enough to be of one request."""
+    if family(entry.product) == "apache":
+        return abs(entry.time - nearest.time) <= _TOGETHER
+    return entry.time <= nearest.time + 1
+
+
+def _doubt(lines: Iterable[Entry]) -> None:
+    """Other lines of this client would fit as well: nothing is proved."""
+    for line in lines:
+        line.confidence = "likely" if line.confidence == "proved" else line.confidence
+
+
+def _complete(errors: Iterable[Entry]) -> None:
+    """Let Apache's lines of one request share what only some of them say: client, path, server, status."""
+    threads: dict[tuple[str, str], list[Entry]] = {}
+    for error in errors:
+        if family(error.product) == "apache" and error.key.startswith("*"):
+            threads.setdefault((error.file, error.key), []).append(error)
+    for lines in threads.values():
+        lines.sort(key=lambda entry: entry.time)
+        start = 0
+        for number in range(1, len(lines) + 1):
+            if number == len(lines) or lines[number].time - lines[number - 1].time > _TOGETHER:
+                _share(lines[start:number])
+                start = number
+
+
+def _share(lines: Sequence[Entry]) -> None:
+    for name in ("client", "path", "status"):
+        known = next((getattr(line, name) for line in lines if getattr(line, name)), None)
+        for line in lines:
+            if known and not getattr(line, name):
+                setattr(line, name, known)
+    servers = [line.upstream for line in lines if line.upstream]
+    best = next((name for name in servers if ":" in name), servers[0] if servers else "")
+    for line in lines:
+        if best.startswith(line.upstream):  # with its port, where another line has that
+            line.upstream = best
 
 
 def _window(failure: Entry) -> tuple[float, float]:
     """Return when its lines in the error log may have been written."""
     took = failure.seconds if failure.seconds >= 0 else _PATIENCE
     if failure.product in _AT_START:
-        return failure.time - _SLACK, failure.time + took + _SLACK
+        return failure.time - _TOGETHER, failure.time + took + _SLACK
     before = failure.seconds if failure.seconds >= 0 else 0.0
     return failure.time - before - _SLACK, failure.time + _SLACK
 
 
 def _take_over(failure: Entry, lines: Sequence[Entry]) -> None:
-    """The error log knows better: the last line that names a cause counts."""
-    telling = [line for line in lines if line.causes]
+    """The error log knows better: the line that is surest of a cause counts, of several the last."""
+    telling = sorted([line for line in lines if line.causes], key=lambda line: (_STRENGTH[line.confidence], -len(line.causes)))
     if not telling:
         failure.reason = lines[-1].reason or failure.reason
         return
@@ -142,7 +189,8 @@ def _take_over(failure: Entry, lines: Sequence[Entry]) -> None:
     failure.cluster = failure.cluster or last.cluster
     failure.host = failure.host or last.host
     failure.key = failure.key or last.key
-    failure.tries = max(failure.tries, len(telling))
+    if family(failure.product) != "apache":  # where each line is one try
+        failure.tries = max(failure.tries, len(telling))
 
 
 def _offset(failures: Sequence[Entry], errors: Sequence[Entry]) -> float:

@@ -36,6 +36,7 @@ class Finding(NamedTuple):
     confidence: str
     reason: str  # in the product's words
     made_by: str = ""
+    status: int = 0  # what the client gets with it, where that is one
 
 
 def explain(entry: Entry, fields: Fields, own: Mapping[str, str], counts: str, troubled: bool) -> None:
@@ -54,6 +55,9 @@ def explain(entry: Entry, fields: Fields, own: Mapping[str, str], counts: str, t
         found = _by_numbers(entry, fields, own if counts == "body" else {}) or _by_status(entry.product, entry.status)
     entry.causes, entry.confidence = _narrowed(found.causes, fields), found.confidence
     entry.reason = (found.reason if found.reason != str(entry.status) else "") or _words(fields) or found.reason
+    if entry.error_log:
+        entry.status = entry.status or found.status
+        entry.reason = fields.get("message") or entry.reason
     entry.made_by = found.made_by or _maker(entry, found.causes)
 
 
@@ -89,7 +93,7 @@ def _stated(entry: Entry, fields: Fields) -> Finding | None:
         return found
     for words in _codes(fields, product):
         if found := _by_code(tuple(words), product):
-            return found
+            return found._replace(reason=fields["flag"]) if product == "haproxy" else found
     if fields.get("flag") == "-" and product in ("envoy", "istio") and entry.status >= 500:
         sure = fields.get("details") == "via_upstream"
         return Finding((OWN,), "proved" if sure else "likely", fields.get("details", "-"), "upstream")
@@ -120,7 +124,7 @@ def _codes(fields: Fields, product: str) -> Iterable[list[str]]:
             elif name == "flag" and product in ("envoy", "istio"):
                 yield [part for part in text.split(",") if part not in ("URX", "-")] or text.split(",")
             else:
-                yield [text, *re.split(r"[/,]", text)]
+                yield list(dict.fromkeys([text, *re.split(r"[/,]", text)]))
 
 
 @lru_cache(4096)
@@ -154,7 +158,7 @@ def sentence(message: str, product: str) -> Finding | None:
 def _of_row(row: Row, words: str) -> Finding:
     single = len(row.causes) == 1
     confidence = "" if not row.causes else "proved" if row.proves and single else "likely" if single or row.proves else "possible"
-    return Finding(row.causes, confidence, words)
+    return Finding(row.causes, confidence, words, status=row.status[0] if len(row.status) == 1 else 0)
 
 
 def _by_numbers(entry: Entry, fields: Fields, own: Mapping[str, str]) -> Finding | None:

@@ -272,3 +272,32 @@ def test_reading_never_raises(tmp_path: Path, lines: list[bytes]) -> None:
     assert file.error or file.lines == b"\n".join(lines).count(b"\n") + (not b"\n".join(lines).endswith(b"\n"))
     assert found.failed == sum(found.groups.values())
     assert all(example.text.isprintable() for example in file.examples)
+
+
+APACHE = """\
+127.0.0.1 - - [21/Nov/2026:04:07:17 +0000] "GET /refused HTTP/1.1" 503 339 "-" "curl/7.88.1"
+127.0.0.1 - - [21/Nov/2026:04:07:17 +0000] "GET /eof?q HTTP/1.1" 502 381 "-" "curl/7.88.1"
+127.0.0.1 - - [21/Nov/2026:04:07:17 +0000] "GET /slow HTTP/1.1" 502 381 "-" "curl/7.88.1"
+127.0.0.1 - - [21/Nov/2026:04:07:19 +0000] "GET /fine HTTP/1.1" 200 - "-" "curl/7.88.1"
+"""
+APACHE_ERRORS = """\
+[Sat Nov 21 04:07:17.217291 2026] [proxy:error] [pid 4395:tid 4405] (111)Connection refused: AH00957: http: attempt to connect to 127.0.0.1:1 (127.0.0.1:1) failed
+[Sat Nov 21 04:07:17.217339 2026] [proxy_http:error] [pid 4395:tid 4405] [client 127.0.0.1:48400] AH01114: HTTP: failed to make connection to backend: 127.0.0.1
+[Sat Nov 21 04:07:17.225052 2026] [proxy_http:error] [pid 4395:tid 4408] (20014)Internal error (specific information not available): [client 127.0.0.1:48408] AH01102: error reading status line from remote server 127.0.0.1:18081
+[Sat Nov 21 04:07:17.225067 2026] [proxy:error] [pid 4395:tid 4408] [client 127.0.0.1:48408] AH00898: Error reading from remote server returned by /eof
+[Sat Nov 21 04:07:19.234144 2026] [proxy_http:error] [pid 4395:tid 4412] (70007)The timeout specified has expired: [client 127.0.0.1:48410] AH01102: error reading status line from remote server 127.0.0.1:18082
+[Sat Nov 21 04:07:19.234184 2026] [proxy:error] [pid 4395:tid 4412] [client 127.0.0.1:48410] AH00898: Error reading from remote server returned by /slow
+[Sat Nov 21 04:07:21.292153 2026] [mpm_event:notice] [pid 4392:tid 4392] AH00491: caught SIGTERM, shutting down
+"""  # noqa: E501 - lines of a real Apache 2.4.71
+
+
+def test_apache_lines_of_one_thread_are_one_request(tmp_path: Path) -> None:
+    found = reading(tmp_path, APACHE, APACHE_ERRORS)
+    assert (found.failed, found.joined, found.others) == (3, 3, [])
+    by_path = {entry.path: entry for entry in found.failures}
+    assert by_path["/refused"].causes == ("connection-refused",)
+    assert by_path["/refused"].upstream == "127.0.0.1:1"
+    assert by_path["/eof?q"].causes[0] == "closed-before-answer"
+    assert by_path["/eof?q"].upstream == "127.0.0.1:18081"
+    assert by_path["/slow"].causes == ("response-timeout",)
+    assert by_path["/slow"].upstream == "127.0.0.1:18082"

@@ -20,7 +20,7 @@ _APACHE: Final = re.compile(
 _APACHE_CLIENT: Final = re.compile(r"\[(?:client|remote) ([^\]]+)\] ?")
 _APACHE_ID: Final = re.compile(r"^ ?\[([\w@.+/-]{18,32})\]")
 _APACHE_PEER: Final = re.compile(
-    r"remote server ([^\s,]+?)(?: \(|:?$|,|\s)|attempt to connect to \S+ \(([^)*]+|\*)\)|backend: ([^\s,]+)"
+    r"remote server (?!returned)([^\s,]+?)(?: \(|:?$|,|\s)|attempt to connect to \S+ \(([^)*]+|\*)\)|backend: ([^\s,]+)"
     r"|returned by (\S+?)(?:,|$)"
 )
 _APACHE_NUMBER: Final = re.compile(r"\bAH(\d{5}): ")
@@ -75,9 +75,11 @@ def apache(line: bytes) -> Fields | None:
     found = _APACHE.match(line)
     if found is None:
         return None
-    time, module, level, _, _, rest = found.groups()
+    time, module, level, process, thread, rest = found.groups()
     text = _text(rest)
     fields = {"time": _text(time), "level": _text(level), "module": _text(module)}
+    if process:
+        fields["key"] = f"*{_text(process)}:{_text(thread or b'')}"  # whose lines follow each other
     if key := _APACHE_ID.match(text):
         fields["key"], text = key[1], text[key.end() :]
     if client := _APACHE_CLIENT.search(text):
