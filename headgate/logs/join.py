@@ -73,10 +73,11 @@ def _keys(entry: Entry) -> list[tuple[str, ...]]:
         found.append((whose, "request", entry.client, path))
     elif entry.client and entry.error_log and whose == "apache":
         found.append((whose, "client", entry.client, str(entry.status)))
-    elif entry.upstream and entry.status and not entry.client and entry.error_log:
+    elif entry.status and not entry.client and entry.error_log:
         found.append((whose, "server", entry.upstream, str(entry.status)))
     if not entry.error_log:
         found += [(whose, "client", entry.client, str(entry.status)), (whose, "server", entry.upstream, str(entry.status))]
+        found.append((whose, "server", "", str(entry.status)))  # Traefik does not always name it
     return found
 
 

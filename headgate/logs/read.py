@@ -17,6 +17,7 @@ from .formats import Format
 from .join import family, join
 from .keep import Keeper, count, group_of
 from .reading import FileReading, Reading
+from .reasons import OWN
 from .recognise import SAMPLED, Recognised, Unrecognised, recognise
 from .scan import Scanner
 from .stream import Chunk, Unusable, chunks, opened, refuse_binary
@@ -202,6 +203,7 @@ def merged(parts: Sequence[Part]) -> Reading:
         keeper.thin(max(keeper.stride * 2, strides))
     found = join(keeper.failures, keeper.errors)
     reading.joined, reading.offsets = found.joined, found.offsets
+    _passed_on(keeper.failures, parts)
     alone, others = _alone(found.alone, parts)
     reading.failures = sorted([*keeper.failures, *alone], key=lambda entry: entry.time)
     reading.others = sorted(others, key=lambda entry: entry.time)
@@ -213,6 +215,19 @@ def merged(parts: Sequence[Part]) -> Reading:
     reading.sampled = bool(keeper.dropped)
     _notes(reading, keeper)
     return reading
+
+
+def _passed_on(failures: Sequence[Entry], parts: Sequence[Part]) -> None:
+    """Where nginx's error log tells of that time and says nothing, the answer was its server's own: nginx logs what it makes."""
+    spans = [
+        (part.file.tally.first, part.file.tally.last)
+        for part in parts
+        if "nginx-error" in part.file.formats and family(part.file.product) == "nginx"
+    ]
+    for entry in failures:
+        silent = entry.confidence == "possible" and entry.causes[:1] == (OWN,) and family(entry.product) == "nginx"
+        if silent and any(first <= entry.time <= last + _BESIDE for first, last in spans):
+            entry.causes, entry.confidence, entry.made_by = (OWN,), "likely", "upstream"
 
 
 def _alone(errors: Sequence[Entry], parts: Sequence[Part]) -> tuple[list[Entry], list[Entry]]:

@@ -16,6 +16,7 @@ from .fields import Fields, several
 
 OWN: Final = "upstream-answered-error"
 GONE: Final = "client-gone"
+NOBODY: Final = "no-healthy-server"
 _KIN: Final = {
     "ingress-nginx": ("ingress-nginx", "nginx"), "openresty": ("openresty", "nginx"), "istio": ("istio", "envoy"),
     "arr": ("arr", "iis", "ancm"), "iis": ("iis", "arr", "ancm", ""),
@@ -24,6 +25,8 @@ _KIN: Final = {
 }  # fmt: skip
 """Products in whose words a product speaks, itself first."""
 _NGINX_LIKE: Final = ("nginx", "ingress-nginx", "openresty", "angie", "tengine", "freenginx", "kong", "apisix")
+_IN_GO: Final = ("caddy", "traefik")
+_GO: Final = 'Get "-": '
 _LEFT: Final = (499, 460)
 _BEFORE_CONNECTED: Final = ("resolve", "connect", "tls")
 _AFTER_CONNECTED: Final = ("send", "head", "body")
@@ -63,6 +66,8 @@ def explain(entry: Entry, fields: Fields, own: Mapping[str, str], counts: str, t
 
 def _narrowed(causes: tuple[str, ...], fields: Fields) -> tuple[str, ...]:
     """Leave out causes of phases that HAProxy's timers rule out: -1 at Tc, never connected; at Tr, no answer's head."""
+    if fields.get("upstream", "-") not in ("-", "", "<NOSRV>"):
+        causes = tuple(code for code in causes if code != NOBODY) or causes  # a server was asked
     if "tc" not in fields or "tr" not in fields:
         return causes
     wrong: tuple[str, ...] = _BEFORE_CONNECTED if fields["tc"] != "-1" else _AFTER_CONNECTED
@@ -151,8 +156,9 @@ def sentence(message: str, product: str) -> Finding | None:
         if best:
             break
     if best is None:
-        return None
-    return _of_row(best[1], message[:200])
+        # Go programs leave out the request that the dictionary's sentences begin with: only "EOF" is left
+        return sentence(f"{_GO}{message}", product) if product in _IN_GO and not message.startswith(_GO) else None
+    return _of_row(best[1], message[:200].removeprefix(_GO))
 
 
 def _of_row(row: Row, words: str) -> Finding:

@@ -18,6 +18,7 @@ _CADDY: Final = re.compile(
     rb"(?:\t([a-z][\w.]*))?\t([^\t{]*)\t?(\{.*)?$", re.DOTALL
 )  # fmt: skip
 _CADDY_DIAL: Final = re.compile(r"(?:dial|read|write) (?:tcp|unix|udp) (?:\S+->)?([^\s:]\S*?): ")
+_CADDY_NEEDS: Final = (b'"level":"', b'"ts":', b'"msg":"')
 _TRAEFIK: Final = re.compile(rb"^(?:(?P<time>\d{4}-\d\d-\d\dT\S+) (?P<level>[A-Z]{3}) |time=)(?P<rest>.*)$", re.DOTALL)
 _TRAEFIK_CAUSED: Final = re.compile(r"(5\d\d|499) ?[A-Za-z ]*'?(?: caused by: (.*))?$")
 _LEVELS: Final = {"DBG": "debug", "INF": "info", "WRN": "warn", "ERR": "error", "FTL": "fatal", "TRC": "debug"}
@@ -93,7 +94,7 @@ def caddy_fields(said: dict[str, object], message: str) -> dict[str, str]:
 
 def caddy_error(line: bytes) -> Fields | None:
     """Read a JSON line of Caddy that is no access line: its errors, and what its reverse proxy says of servers."""
-    if not line.startswith(b"{") or b'"logger":"' not in line or b'"msg":"handled request"' in line or b'"level":' not in line:
+    if not line.startswith(b"{") or b'"msg":"handled request"' in line or any(text not in line for text in _CADDY_NEEDS):
         return None
     try:
         said = json.loads(line)
