@@ -77,7 +77,8 @@ MATRIX = {
     "heroku": {503: "connection-refused connection-timeout closed-before-answer response-timeout no-healthy-server"},
     "fastly": {503: "connection-refused closed-before-answer response-timeout no-healthy-server certificate-expired"},
     "iis": {
-        502: "connection-refused connection-timeout closed-before-answer header-invalid certificate-expired dns-name-not-found no-healthy-server response-timeout"
+        502: "connection-refused connection-timeout closed-before-answer header-invalid "
+        "certificate-expired dns-name-not-found no-healthy-server response-timeout"
     },
 }
 """What a status can stand for when the product made it itself, whatever its page adds."""
