@@ -70,7 +70,8 @@ def recognise(captured: Captured) -> list[Recognised]:
         rivals = [one for one in authors[1:] if not _kin(one, authors[0]) and (measured or not _only_measured(one))]
         authors = [authors[0], *rivals]
         others = [one for one in others if not _kin(one, authors[0]) or _stands_before(one, authors[0])]
-    return authors + sorted(others, key=_place)
+    heirs = {products()[one.product].family for one in others if one.product in products()}
+    return authors + sorted((one for one in others if one.product not in heirs), key=_place)
 
 
 def generator_and_chain(captured: Captured) -> tuple[Recognised | None, tuple[str, ...]]:

@@ -118,6 +118,22 @@ def test_a_healthy_answer_names_its_chain() -> None:
     assert generator_and_chain(one) == (None, ("Cloudflare", "PHP-FPM"))
 
 
+def test_a_chain_names_the_heir_and_not_its_ancestor_beside_it() -> None:
+    assert generator_and_chain(answer(200, server="istio-envoy", x_envoy_upstream_service_time="3"))[1] == ("Istio",)
+    fastly = answer(200, x_served_by="cache-fra-etou8220042-FRA", via="1.1 varnish", x_timer="S1700000000.1,VS0,VE1")
+    assert generator_and_chain(fastly)[1] == ("Fastly",)
+
+
+def test_a_name_of_any_proxy_in_via_is_no_mark() -> None:
+    assert generator_and_chain(answer(200, via="1.1 Caddy"))[1] == ("Caddy",)
+    assert generator_and_chain(answer(200, via="1.1 gateway-7"))[1] == ()
+
+
+def test_words_that_every_program_may_write_are_possible_at_most() -> None:
+    for body in (b'{"message": "Internal server error"}', b"Internal Server Error", b"<h1>502 Bad Gateway</h1>"):
+        assert all(found.certainty == "possible" for found in recognise(answer(500, body)))
+
+
 def test_a_mark_of_the_edge_and_a_page_of_another_are_a_chain() -> None:
     generator, names = generator_and_chain(answer(502, NGINX, server="cloudflare", cf_ray="8a1b2c3d4e5f6071-FRA"))
     assert generator is not None
