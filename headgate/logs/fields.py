@@ -158,6 +158,7 @@ _SETTERS: Final[Mapping[str, Callable[[Entry, str], None]]] = {
 """By field name. Fields without a setter are for `reasons`."""
 FIELDS: Final = (
     *_SETTERS, "date", "clock", "user", "proto", "agent", "flag", "details", "transport", "code", "substatus", "win32", "result",
-    "tw", "tc", "tr", "upstream_length", "header_seconds", "connect_seconds", "connection", "message", "level", "tail", "phase",
+    "tw", "tc", "tr", "upstream_length", "header_seconds", "connect_seconds", "connection", "message", "level", "tail",
+    "phase", "line",
 )  # fmt: skip
 """Every name a format may use."""

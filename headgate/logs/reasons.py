@@ -25,6 +25,8 @@ _KIN: Final = {
 }  # fmt: skip
 """Products in whose words a product speaks, itself first."""
 _NGINX_LIKE: Final = ("nginx", "ingress-nginx", "openresty", "angie", "tengine", "freenginx", "kong", "apisix")
+_PASSED: Final = frozenset(("via_upstream", "response_sent_by_backend", "response_from_cache"))
+"""Words by which a product states that the answer is not its own."""
 _IN_GO: Final = ("caddy", "traefik")
 _GO: Final = 'Get "-": '
 _LEFT: Final = (499, 460)
@@ -94,8 +96,13 @@ def _stated(entry: Entry, fields: Fields) -> Finding | None:
     product = entry.product
     if product == "headgate" and (code := fields.get("code", "")) in catalogue():
         return Finding((code,), "proved", code, _upstream_if(code == OWN))
-    if (message := fields.get("message")) and (found := sentence(message, product)):
-        return found
+    for name in ("line", "message"):
+        if (message := fields.get(name)) and (found := sentence(message, product)):
+            return found
+    if entry.status >= 500 and _PASSED.intersection((fields.get("code", ""), fields.get("details", ""))):
+        return Finding((OWN,), "proved", fields.get("code") or fields["details"], "upstream")
+    if product == "heroku" and entry.status >= 500 and not entry.error_log and not fields.get("code"):
+        return Finding((OWN,), "proved", "at=info", "upstream")
     for words in _codes(fields, product):
         if found := _by_code(tuple(words), product):
             return found._replace(reason=fields["flag"]) if product == "haproxy" else found

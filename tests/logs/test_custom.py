@@ -14,7 +14,8 @@ CASES = [
         {"status": 502, "upstream": "10.0.0.2:80", "tries": 2, "upstream_seconds": 0.002, "path": "/a", "time": 1795169730.0},
     ),
     (
-        "log_format timed '$remote_addr|$time_local|'\n  '${request_method} $request_uri|$status|$body_bytes_sent|$request_time';",
+        "log_format timed '$remote_addr|$time_local|'\n  "
+        "'${request_method} $request_uri|$status|$body_bytes_sent|$request_time';",
         "203.0.113.9|20/Nov/2026:10:15:30 +0000|GET /a?b|504|160|60.001",
         {"status": 504, "seconds": 60.001, "method": "GET", "path": "/a?b", "bytes": 160, "made_by": "gateway"},
     ),

@@ -16,10 +16,13 @@ from headgate.logs.layout import BadLayout
 from headgate.logs.read import read
 from headgate.logs.reading import Reading
 
-OK = '203.0.113.{client} - - [20/Nov/2026:10:{minute:02d}:{second:02d} +0000] "GET /{path} HTTP/1.1" {status} {size} "-" "curl/8.9"\n'
+OK = (
+    '203.0.113.{client} - - [20/Nov/2026:10:{minute:02d}:{second:02d} +0000] "GET /{path} HTTP/1.1" {status} {size} '
+    '"-" "curl/8.9"\n'
+)
 ERROR = (
-    "2026/11/20 {hour:02d}:{minute:02d}:{second:02d} [error] 31#31: *{serial} connect() failed (111: Connection refused) while connecting "
-    'to upstream, client: 203.0.113.{client}, server: app.example, request: "GET /{path} HTTP/1.1", '
+    "2026/11/20 {hour:02d}:{minute:02d}:{second:02d} [error] 31#31: *{serial} connect() failed (111: Connection refused) "
+    'while connecting to upstream, client: 203.0.113.{client}, server: app.example, request: "GET /{path} HTTP/1.1", '
     'upstream: "http://10.1.2.3:8080/{path}", host: "app.example"\n'
 )
 
@@ -197,12 +200,15 @@ def test_varnishlog_tells_a_request_from_many_lines(tmp_path: Path) -> None:
     text = (
         "*   << Request  >> 32770     \n-   Begin          req 32769 rxreq\n-   ReqStart       203.0.113.9 51234 a0\n"
         "-   ReqMethod      GET\n-   ReqURL         /a\n-   ReqHeader      Host: app.example\n"
+        "-   Link           bereq 32771 fetch\n"
         "-   RespStatus     503\n-   Timestamp      Resp: 1795169730.123456 0.002000 0.001000\n-   End            \n"
-        "**  << BeReq    >> 32771     \n--  FetchError     backend default: fail errno 111 (Connection refused)\n--  End            \n\n"
+        "**  << BeReq    >> 32771     \n--  FetchError     backend default: fail errno 111 (Connection refused)\n"
+        "--  End            \n\n"
     )
     found = reading(tmp_path, text * 3)
     assert found.tally.requests == found.failed == 3
     entry = found.failures[0]
+    assert entry.reason == "backend default: fail errno 111 (Connection refused)"
     assert (entry.path, entry.host, entry.client, entry.status) == ("/a", "app.example", "203.0.113.9", 503)
 
 

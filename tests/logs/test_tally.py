@@ -33,8 +33,8 @@ def told(tally: Tally) -> object:
     minutes = {number: (cell.requests, cell.failed, cell.classes, cell.bytes) for number, cell in tally.minutes.items()}
     servers = {name: (server.requests, server.failed, server.histogram) for name, server in tally.upstreams.items()}
     return (
-        tally.requests, tally.failed, tally.bytes, tally.first, tally.last, tally.statuses, tally.histogram, tally.clients, tally.paths,
-        minutes, servers,
+        tally.requests, tally.failed, tally.bytes, tally.first, tally.last, tally.statuses, tally.histogram, tally.clients,
+        tally.paths, minutes, servers,
     )  # fmt: skip
 
 

@@ -103,6 +103,8 @@ def caddy_error(line: bytes) -> Fields | None:
     if not isinstance(said, dict) or "ts" not in said:
         return None
     fields = caddy_fields(said, str(said.get("msg", "")))
+    told = {name: str(said[name]) for name in ("logger", "msg", "upstream", "error") if name in said}
+    fields["line"] = json.dumps(told, separators=(",", ":"))  # what stays of the line when its request is left out
     return fields | {"time": str(said["ts"]), "level": str(said.get("level", ""))}
 
 

@@ -21,20 +21,26 @@ def reader(line: bytes) -> Fields | None:
 def _collector() -> Callable[[bytes], Fields | None]:
     request: dict[str, str] = {}
     state = {"kind": ""}
+    fetches: set[str] = set()  # that the request began, and that are not told yet
 
     def read(line: bytes) -> Fields | None:
         if begin := _BEGIN.match(line):
             state["kind"] = begin[1].decode()
             if state["kind"] == "Request":
                 request.clear()
+                fetches.clear()
                 request["key"] = begin[2].decode()
             return NOTHING
         record = _RECORD.match(line)
         if record is None:
             return None if line.strip() else NOTHING
         tag, text = record[1].decode(), record[2].decode("utf-8", "backslashreplace")
+        if tag == "Link" and text.startswith("bereq"):
+            fetches.add(text)
         if tag == "End":
-            return _ended(request, state)
+            if state["kind"] == "BeReq" and fetches:
+                fetches.pop()
+            return NOTHING if fetches else _ended(request, state)
         _note(request, tag, text, state["kind"])
         return NOTHING
 
