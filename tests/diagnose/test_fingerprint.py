@@ -191,6 +191,17 @@ def test_a_length_speaks_only_where_the_page_is_not_there() -> None:
     assert found is None
 
 
+@pytest.mark.parametrize(
+    ("status", "length", "server", "product"),
+    [(502, 150, "nginx", "nginx"), (503, 592, "nginx", "nginx"), (504, 132, "awselb/2.0", "aws-alb")],
+)
+def test_a_length_without_its_page_agrees_with_the_server_field(status: int, length: int, server: str, product: str) -> None:
+    generator, _ = generator_and_chain(replace(answer(status, server=server), length=length))
+    assert generator is not None
+    assert generator.product == product
+    assert generator_and_chain(replace(answer(status, server="nginx"), length=1477, complete=False))[0] is None
+
+
 def test_proxy_status_is_believed_before_the_page() -> None:
     one = answer(502, NGINX, server="nginx", proxy_status="Headgate; error=connection_refused")
     generator, names = generator_and_chain(one)
