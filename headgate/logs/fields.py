@@ -159,6 +159,6 @@ _SETTERS: Final[Mapping[str, Callable[[Entry, str], None]]] = {
 FIELDS: Final = (
     *_SETTERS, "date", "clock", "user", "proto", "agent", "flag", "details", "transport", "code", "substatus", "win32", "result",
     "tw", "tc", "tr", "upstream_length", "header_seconds", "connect_seconds", "connection", "message", "level", "tail",
-    "phase", "line",
+    "phase", "line", "passed",
 )  # fmt: skip
 """Every name a format may use."""

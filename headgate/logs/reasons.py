@@ -57,13 +57,15 @@ def explain(entry: Entry, fields: Fields, own: Mapping[str, str], counts: str, t
         entry.reason = entry.reason or _words(fields)
         return
     if found is None:
-        found = _by_numbers(entry, fields, own if counts == "body" else {}) or _by_status(entry.product, entry.status)
-    entry.causes, entry.confidence = _narrowed(found.causes, fields), found.confidence
+        found = _by_numbers(entry, fields, own if counts == "body" else {})
+    silent = found is None and not _words(fields)  # nothing but the status: it may be passed on
+    found = found or _by_status(entry.product, entry.status)
+    entry.causes, entry.confidence = found.causes if entry.error_log else _narrowed(found.causes, fields), found.confidence
     entry.reason = (found.reason if found.reason != str(entry.status) else "") or _words(fields) or found.reason
     if entry.error_log:
         entry.status = entry.status or found.status
         entry.reason = fields.get("message") or entry.reason
-    entry.made_by = found.made_by or _maker(entry, found.causes)
+    entry.made_by = found.made_by or ("" if silent else _maker(entry, found.causes))
 
 
 def _narrowed(causes: tuple[str, ...], fields: Fields) -> tuple[str, ...]:
@@ -99,6 +101,8 @@ def _stated(entry: Entry, fields: Fields) -> Finding | None:
     for name in ("line", "message"):
         if (message := fields.get(name)) and (found := sentence(message, product)):
             return found
+    if entry.status >= 500 and "passed" in fields:
+        return Finding((OWN,), "proved", "err_code -", "upstream")
     if entry.status >= 500 and _PASSED.intersection((fields.get("code", ""), fields.get("details", ""))):
         return Finding((OWN,), "proved", fields.get("code") or fields["details"], "upstream")
     if product == "heroku" and entry.status >= 500 and not entry.error_log and not fields.get("code"):
@@ -182,7 +186,7 @@ def _by_numbers(entry: Entry, fields: Fields, own: Mapping[str, str]) -> Finding
         return Finding((GONE,), "possible", "")
     if entry.product == "aws-alb":
         return _alb(entry)
-    if entry.product == "headgate" and entry.upstream_status == entry.status:
+    if entry.product in ("headgate", "varnish") and entry.upstream_status == entry.status and "message" not in fields:
         return Finding((OWN,), "proved", f"upstream_status {entry.status}", "upstream")
     if entry.product == "haproxy" and not _flagged(fields):
         return Finding((OWN,), "proved", fields.get("flag", ""), "upstream") if entry.upstream else None

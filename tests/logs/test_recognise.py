@@ -64,3 +64,36 @@ def test_declared_fields_decide() -> None:
     entry = found.formats[0].entry(lines[2], 3, "x")
     assert entry is not None
     assert (entry.status, entry.path, entry.host, entry.seconds) == (502, "/a", "app.example", pytest.approx(29.889))
+
+
+@pytest.mark.parametrize(
+    ("line", "causes", "made_by"),
+    [
+        (NGINX.replace(b" 200 512 ", b" 502 150 "), ("connection-refused",), "gateway"),
+        (NGINX.replace(b" 200 512 ", b" 502 1477 "), ("upstream-answered-error", "connection-refused"), ""),
+        (NGINX_499, ("client-gone",), "client"),
+    ],
+)
+def test_length_of_the_body_tells_who_made_the_answer(line: bytes, causes: tuple[str, ...], made_by: str) -> None:
+    entry = recognise([line], "nginx").formats[0].entry(line, 1, "")
+    assert entry is not None
+    assert set(causes) <= set(entry.causes)
+    assert entry.causes[0] == causes[0] or len(causes) == 1
+    assert made_by in (entry.made_by, "")
+    assert (entry.confidence == "proved") == (made_by == "client")
+
+
+@pytest.mark.parametrize(
+    ("state", "timers", "wrong"),
+    [
+        ("SC--", "0/0/-1/-1/3", {"response-timeout", "no-healthy-server", "head-reset"}),
+        ("SH--", "0/0/1/-1/3", {"connection-refused"}),
+    ],
+)
+def test_timers_of_haproxy_leave_phases_out(state: str, timers: str, wrong: set[str]) -> None:
+    line = f'203.0.113.9:5 [20/Nov/2026:10:15:30.001] fe be/app2 {timers} 502 208 - - {state} 2/2/0/0/0 0/0 "GET /a HTTP/1.1"'.encode()
+    entry = recognise([line]).formats[0].entry(line, 1, "")
+    assert entry is not None
+    assert entry.causes
+    assert not wrong & set(entry.causes)
+    assert entry.made_by == "gateway"

@@ -60,8 +60,9 @@ def connection(fields: Fields) -> Fields:
 def squid(fields: Fields) -> Fields:
     """Squid's result code and its hierarchy are no codes of errors; err_code and err_detail are."""
     made = {name: text for name, text in fields.items() if name not in ("flag", "result")}
-    if made.get("code", "-") == "-":
-        made.pop("code", None)
+    if made.get("code") == "-":
+        made["passed"] = "1"  # it says that it had no error of its own
+        del made["code"]
     if made.get("details", "-") == "-":
         made.pop("details", None)
     return made | {"request": f"{made.pop('method', '')} {made.pop('path', '')}"}
