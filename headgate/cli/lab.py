@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 import click
 
+from ..lab.capture import Capture, capture, failing, samples, save
 from ..lab.conversation import conversation
 from ..lab.gateways import COMPARED, KINDS, suits
 from ..lab.laboratory import Lab, LabError, start_lab
 from ..lab.layout import DEFAULT_BASE, Layout, default_folder
 from ..lab.network import enter, furnish, inside
+from ..lab.peers import PEERS
 from ..lab.processes import binary, version
 from ..lab.report import markdown, terminal_lines
 from ..lab.scenario import BadScenario, Scenario, load_scenarios
@@ -196,3 +198,32 @@ def compare(options: Options, out: Path | None, kinds: tuple[str, ...]) -> None:
     console_for_output().print(compare_table(scores), *terminal_lines(scores), sep="\n")
     if out is not None:
         out.write_text(markdown(scores, {kind: version(kind) for kind in scores}), encoding="utf-8")
+
+
+@command.command("capture")
+@click.option("--with", "kinds", multiple=True, type=click.Choice(list(PEERS)), help="Only these kinds [default: all installed].")
+@click.option("--only", "names", multiple=True, metavar="NAME", help="Only these scenarios.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for KIND.jsonl.")
+@click.option("--samples", "pages", type=click.Path(file_okay=False, path_type=Path), help="Folder for the pages themselves.")
+@click.pass_obj
+def capture_(options: Options, kinds: tuple[str, ...], names: tuple[str, ...], out: Path, pages: Path | None) -> None:
+    """Record what other gateways answer and log when their upstream fails."""
+    chosen = _chosen(options, names) if names else failing(options.scenarios.values())
+    enter()
+    installed = [kind for kind in kinds or PEERS if binary(kind)]
+
+    async def one(kind: str) -> list[Capture]:
+        async with _own_lab(options) as (lab, folder):
+            return await capture(lab.layout, kind, chosen, folder / kind)
+
+    async def work() -> list[list[Capture]]:
+        return await asyncio.gather(*map(one, installed))  # each in front of a lab of its own
+
+    captures = [found for kind in _run(work()) for found in kind]
+    save(captures, out)
+    for kind in installed:
+        click.echo(f"{kind} {version(kind)}: {sum(found.kind == kind for found in captures)} scenarios")
+    if pages is not None:
+        for name, page in samples(captures).items():
+            (pages / name).parent.mkdir(parents=True, exist_ok=True)
+            (pages / name).write_bytes(page)

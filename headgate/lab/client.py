@@ -14,6 +14,8 @@ from .scenario import Request
 
 PATIENCE = 7.0
 """Seconds that the client waits for one response; more than every timeout of the lab's configurations together."""
+RAW_MAX = 65_536
+"""Most bytes of a response that are kept as they came."""
 
 
 @dataclass
@@ -29,6 +31,7 @@ class Sighting:
     interim: list[int] = field(default_factory=list)
     trailers: list[str] = field(default_factory=list)
     closed: bool = False  # the gateway closed the connection afterwards
+    raw: bytearray = field(default_factory=bytearray)  # the response as it came, at most RAW_MAX bytes
     note: str = ""  # what was garbled, how it broke
     ms: int = 0
 
@@ -136,6 +139,7 @@ class Client:
     async def _receive(self, channel: Channel, reader: ResponseReader, sighting: Sighting) -> None:
         try:
             while True:
+                sighting.raw += channel.buffer[: RAW_MAX - len(sighting.raw)]
                 reader.feed(bytes(channel.buffer))
                 channel.buffer.clear()
                 if reader.complete:
@@ -143,6 +147,8 @@ class Client:
                 await channel.fill()
             sighting.ended = "complete"
             channel.buffer += reader.rest
+            if reader.rest and len(sighting.raw) < RAW_MAX:
+                del sighting.raw[-len(reader.rest) :]
         except Garbled as error:
             sighting.ended, sighting.note = "garbled", str(error)
         except Gone as error:

@@ -42,5 +42,5 @@ def enter() -> bool:
 def furnish() -> None:
     """Bring up the loopback interface and the routes that the scenarios need. Only inside."""
     ip = shutil.which("ip") or "/usr/sbin/ip"
-    for words in (["link", "set", "lo", "up"], *(["route", "add", *route] for route in _ROUTES)):
+    for words in (["link", "set", "lo", "up"], *(["route", "replace", *route] for route in _ROUTES)):
         subprocess.run([ip, *words], check=True, timeout=10)  # noqa: S603 (fixed words)

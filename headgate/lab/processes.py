@@ -112,10 +112,20 @@ async def _companions(written: Written) -> AsyncIterator[None]:
     commands = PEERS[written.kind].companions(written.setting) if written.kind in PEERS else {}
     started = [await _start(command, written.setting.folder / file) for file, command in commands.items()]
     try:
+        await _until_written(written, [written.setting.folder / file for file in commands])
         yield
     finally:
         for process in started:
             await _end(process)
+
+
+async def _until_written(written: Written, files: list[Path]) -> None:
+    """Ask for something until all files grow: a program that follows a log takes a second before it does."""
+    for _ in range(50):
+        if all(file.stat().st_size for file in files):
+            break
+        await _status_line(written, "/lab-ready")
+        await asyncio.sleep(0.1)
 
 
 def _obey_file_modes() -> None:
@@ -129,12 +139,31 @@ async def _wait_until_open(run: Running) -> None:
         if run.process.returncode is not None:
             break
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", run.written.setting.port)
-            writer.close()
-            return
+            if await _answers(run.written):
+                return
         except OSError:
-            await asyncio.sleep(0.05)
+            pass
+        await asyncio.sleep(0.05)
     raise LabError(f"{run.written.kind} did not start with {run.written.path}:\n{run.said}")
+
+
+async def _answers(written: Written) -> bool:
+    """Return whether the gateway is ready. Raises OSError while nothing listens."""
+    path = PEERS[written.kind].ready if written.kind in PEERS else ""
+    if path:
+        return b" 200 " in await _status_line(written, path)
+    _, writer = await asyncio.open_connection("127.0.0.1", written.setting.port)
+    writer.close()
+    return True
+
+
+async def _status_line(written: Written, path: str) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", written.setting.port)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode())
+        return await reader.readline()
+    finally:
+        writer.close()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -29,7 +29,10 @@ expect = { status = 200, cut = true, cause = "body-truncated" }
 Scores = Mapping[str, list[Result]]
 """Results by kind of gateway, in the same order of scenarios for each."""
 
-NAMES = {"headgate": "Headgate", "nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy"}
+NAMES = {
+    "headgate": "Headgate", "nginx": "nginx", "haproxy": "HAProxy", "envoy": "Envoy", "caddy": "Caddy", "traefik": "Traefik",
+    "apache": "Apache", "varnish": "Varnish", "squid": "Squid",
+}  # fmt: skip
 """Kinds as people write them."""
 
 _GROUPS = {

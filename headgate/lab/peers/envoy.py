@@ -82,7 +82,18 @@ def _cluster(setting: Setting, scenario: Scenario) -> dict[str, Any]:
 
 
 def _command(program: str, setting: Setting, path: str) -> list[str]:
-    return [program, "-c", path, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+    return [
+        program,
+        "-c",
+        path,
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "--log-level",
+        "warning",
+        "--file-flush-interval-msec",
+        "50",
+    ]
 
 
 PEER = Peer("envoy", "envoy.json", configuration, _command, ("--version",), error_log="output.log")

@@ -1,4 +1,4 @@
-"""What the lab has to know about another gateway: how it is configured, started, asked for its version, and what it logs where."""
+"""What the lab has to know about another gateway: how it is configured, started and asked for its version, and what it logs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,3 +43,5 @@ class Peer:
     """The file in the folder with a line for each request."""
     error_log: str = "error.log"
     """The file in the folder with what it says about failures; "" where it has no such log."""
+    ready: str = ""
+    """A path that it answers with 200 once it has read its routes, where it listens before that."""

@@ -7,12 +7,16 @@ from ..scenario import Scenario
 from ..settings import CONNECT, HEAD, IDLE, Setting
 from .peer import Peer
 
+_READY = "/lab-ready"
+
 
 def configuration(setting: Setting) -> str:
     """Return Traefik's dynamic configuration (JSON, which is YAML); the arguments that go with it stand in a comment."""
     scenarios = setting.scenarios
+    routers = {s.name: {"rule": f"PathPrefix(`/{s.name}`)", "service": s.name, "entryPoints": ["lab"]} for s in scenarios}
+    routers["ready"] = {"rule": f"Path(`{_READY}`)", "service": "ping@internal", "entryPoints": ["lab"]}
     document = {"http": {
-        "routers": {s.name: {"rule": f"PathPrefix(`/{s.name}`)", "service": s.name, "entryPoints": ["lab"]} for s in scenarios},
+        "routers": routers,
         "services": {s.name: {"loadBalancer": _balancer(setting, s)} for s in scenarios},
         "serversTransports": {"plain": _transport(setting, tls=False), "tls": _transport(setting, tls=True)},
     }}  # fmt: skip
@@ -39,6 +43,7 @@ def _static(setting: Setting) -> list[str]:
         "--log.noColor=true",
         f"--log.filePath={setting.folder}/error.log",
         f"--accessLog.filePath={setting.access_log}",
+        "--ping.manualRouting=true",
         "--global.checkNewVersion=false",
         "--global.sendAnonymousUsage=false",
     ]
@@ -56,5 +61,5 @@ def _command(program: str, setting: Setting, path: str) -> list[str]:
     return [program, *_static(setting), f"--providers.file.filename={path}", "--providers.file.watch=false"]
 
 
-PEER = Peer("traefik", "traefik.yml", configuration, _command, ("version",), unsuited=_unsuited)
+PEER = Peer("traefik", "traefik.yml", configuration, _command, ("version",), unsuited=_unsuited, ready=_READY)
 """Traefik."""
