@@ -27,8 +27,8 @@ STAMPS = (
 )
 WANTED = (
     "nginx-combined", "nginx-main", "nginx-extended", "ingress-nginx", "nginx-json", "nginx-error", "apache-combined",
-    "apache-error", "haproxy-http", "envoy", "envoy-json", "traefik-clf", "traefik-json", "caddy-json", "caddy-error", "aws-alb", "cloudfront",
-    "iis", "google-lb", "heroku-router", "squid", "headgate-json", "headgate-error",
+    "apache-error", "haproxy-http", "envoy", "envoy-json", "traefik-clf", "traefik-json", "caddy-json", "caddy-error", "aws-alb",
+    "cloudfront", "iis", "google-lb", "heroku-router", "squid", "headgate-json", "headgate-error",
 )  # fmt: skip
 
 
@@ -108,9 +108,8 @@ def main() -> None:
     text = table(options.lines, options.rounds)
     print("\n" + text)
     if options.write:
-        write(
-            f"{options.lines:,} lines each, the best of {options.rounds} rounds, one core, `headgate logs` without its report.\n\n{text}"
-        )
+        how = f"{options.lines:,} lines each, the best of {options.rounds} rounds, one core, without the report."
+        write(f"{how}\n\n{text}")
 
 
 if __name__ == "__main__":

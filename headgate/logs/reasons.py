@@ -261,7 +261,7 @@ def _by_status(product: str, status: int) -> Finding:
         if causes:
             return Finding(causes, "possible", str(status))
         if known and known.answers and 500 <= status < 600:
-            return Finding((OWN,), "possible", str(status))
+            return Finding((OWN,), "likely", str(status), "upstream")  # it makes no such answers itself
     return Finding((), "", str(status) if status else "")
 
 
@@ -274,7 +274,7 @@ def _maker(entry: Entry, causes: tuple[str, ...]) -> str:
     if not causes or (entry.error_log and entry.status == 0 and not entry.method):
         return ""
     if causes[0] == OWN:
-        return "upstream"
+        return "upstream" if entry.confidence != "possible" else ""
     cause = catalogue().get(causes[0])
     if cause is not None and cause.fault == "client":
         return "client"

@@ -78,20 +78,20 @@ def test_length_of_the_body_tells_who_made_the_answer(line: bytes, causes: tuple
     entry = recognise([line], "nginx").formats[0].entry(line, 1, "")
     assert entry is not None
     assert set(causes) <= set(entry.causes)
-    assert entry.causes[0] == causes[0] or len(causes) == 1
-    assert made_by in (entry.made_by, "")
+    assert entry.made_by == made_by
     assert (entry.confidence == "proved") == (made_by == "client")
 
 
 @pytest.mark.parametrize(
-    ("state", "timers", "wrong"),
+    ("end", "timers", "wrong"),
     [
-        ("SC--", "0/0/-1/-1/3", {"response-timeout", "no-healthy-server", "head-reset"}),
-        ("SH--", "0/0/1/-1/3", {"connection-refused"}),
+        ("503 208 - - SC--", "0/0/-1/-1/3", {"no-healthy-server", "head-reset"}),
+        ("502 9 - - SH--", "0/0/1/-1/3", {"connection-refused"}),
     ],
 )
-def test_timers_of_haproxy_leave_phases_out(state: str, timers: str, wrong: set[str]) -> None:
-    line = f'203.0.113.9:5 [20/Nov/2026:10:15:30.001] fe be/app2 {timers} 502 208 - - {state} 2/2/0/0/0 0/0 "GET /a HTTP/1.1"'.encode()
+def test_timers_of_haproxy_leave_phases_out(end: str, timers: str, wrong: set[str]) -> None:
+    start = "203.0.113.9:5 [20/Nov/2026:10:15:30.001] fe be/app2"
+    line = f'{start} {timers} {end} 2/2/0/0/0 0/0 "GET /a HTTP/1.1"'.encode()
     entry = recognise([line]).formats[0].entry(line, 1, "")
     assert entry is not None
     assert entry.causes
