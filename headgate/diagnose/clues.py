@@ -37,10 +37,12 @@ class Looks:
 
 
 def grouped(looks: Sequence[Look]) -> Looks:
-    """Return looks with an index by kind."""
+    """Return looks with an index by kind. Of several "get" the last stands first: the others were redirects on the way to it."""
     found: dict[str, list[Look]] = {}
     for look in looks:
         found.setdefault(look.kind, []).append(look)
+    if gets := found.get("get"):
+        found["get"] = gets[-1:]
     return Looks(looks, found)
 
 

@@ -52,11 +52,11 @@ async def look_around(asked: Asked, tell: Tell, configs: Iterable[tuple[str, Pat
     gate = asyncio.Semaphore(_AT_ONCE)
     by_port = {one.address.rpartition(":")[2]: one for one in sockets}
 
-    async def one(server: Configured) -> None:
+    async def asked_from_here(server: Configured) -> None:
         async with gate:
             around.take(await _ask(server, asked, by_port, around.begun))
 
-    await asyncio.gather(*(one(server) for server in found if server.server))
+    await asyncio.gather(*(asked_from_here(server) for server in found if server.server))
     return around.looks
 
 

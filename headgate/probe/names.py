@@ -30,7 +30,8 @@ _CODES: Final = {dns.rcode.SERVFAIL: s.SERVFAIL, dns.rcode.REFUSED: s.DNS_REFUSE
 _ZONE_SERVERS: Final = 2
 _WORDS: Final = {
     s.NXDOMAIN: "the name does not exist", s.NODATA: "the name exists, but has no address",
-    s.SERVFAIL: "the server failed (SERVFAIL)", s.DNS_REFUSED: "the server refuses to answer (REFUSED)", s.DNS_INVALID: "the answer makes no sense", s.DEADLINE: "no answer",
+    s.SERVFAIL: "the server failed (SERVFAIL)", s.DNS_REFUSED: "the server refuses to answer (REFUSED)",
+    s.DNS_INVALID: "the answer makes no sense", s.DEADLINE: "no answer",
     s.UNREACHABLE: "the resolver cannot be reached",
 }  # fmt: skip
 
