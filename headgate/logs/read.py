@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
 from threading import active_count
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from ..diagnose.catalogue import catalogue
 from .custom import of_option
@@ -26,6 +27,7 @@ Progress = Callable[[int, int], None]
 """Called with bytes read and bytes in all (of the files on disk; 0 where not known)."""
 _WORTH: Final = 16 << 20
 """Bytes in all from which several processes are worth their start."""
+_LOOKED_AT: Final = 65536
 _BESIDE: Final = 60.0
 
 
@@ -46,11 +48,12 @@ def read(paths: Sequence[str], format: str = "", workers: int | None = None, pro
     of_option(format)  # a mistake in it is told before anything is read
     sizes = {path: _size(path) for path in paths}
     total = sum(sizes.values())
+    hint = _company(paths)
     several = min(len(paths), workers or os.cpu_count() or 1)
     if several > 1 and (workers or total > _WORTH) and "-" not in paths:
-        parts = _parallel(paths, format, several, total, progress)
+        parts = _parallel(paths, format, several, total, progress, hint)
     else:
-        parts = list(_in_turn(paths, format, sizes, total, progress))
+        parts = list(_in_turn(paths, format, sizes, total, progress, hint))
     if progress:
         progress(total, total)
     return merged(parts)
@@ -63,10 +66,12 @@ def _size(path: str) -> int:
         return 0
 
 
-def _in_turn(paths: Sequence[str], format: str, sizes: dict[str, int], total: int, progress: Progress | None) -> Iterator[Part]:
+def _in_turn(
+    paths: Sequence[str], format: str, sizes: dict[str, int], total: int, progress: Progress | None, hint: str
+) -> Iterator[Part]:
     before = 0
     for path in paths:
-        yield read_file(path, format, _shifted(progress, before, total) if progress else None)
+        yield read_file(path, format, _shifted(progress, before, total) if progress else None, hint)
         before += sizes[path]
 
 
@@ -82,17 +87,17 @@ def _begin(queue: Any) -> None:
     _told = queue
 
 
-def _work(path: str, format: str) -> Part:
-    return read_file(path, format, lambda done: _told.put((path, done)))
+def _work(path: str, format: str, hint: str) -> Part:
+    return read_file(path, format, lambda done: _told.put((path, done)), hint)
 
 
-def _parallel(paths: Sequence[str], format: str, several: int, total: int, progress: Progress | None) -> list[Part]:
+def _parallel(paths: Sequence[str], format: str, several: int, total: int, progress: Progress | None, hint: str) -> list[Part]:
     # A fork starts at once, but copies no threads: with others about (a progress bar), their locks would stay locked for good.
     context = get_context("fork" if active_count() == 1 else "spawn")
     queue: Any = context.Queue()
     done: dict[str, int] = {}
     with ProcessPoolExecutor(several, context, initializer=_begin, initargs=(queue,)) as pool:
-        jobs: list[Future[Part]] = [pool.submit(_work, path, format) for path in paths]
+        jobs: list[Future[Part]] = [pool.submit(_work, path, format, hint) for path in paths]
         waiting: set[Future[Part]] = set(jobs)
         while waiting:
             _, waiting = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
@@ -107,8 +112,33 @@ def _parallel(paths: Sequence[str], format: str, several: int, total: int, progr
         return [job.result() for job in jobs]
 
 
-def read_file(path: str, format: str = "", progress: Callable[[int], None] | None = None) -> Part:
-    """Read one file. What is wrong with it is told in `file.error`, nothing is raised but BadLayout for `format`."""
+def _company(paths: Sequence[str]) -> str:
+    """Return the product of the error logs among the files, where it is one: the access logs beside it are its own."""
+    found = set()
+    for path in paths if len(paths) > 1 else ():
+        try:
+            with opened_text(path) as text:
+                known = recognise(text.read(_LOOKED_AT).split(b"\n")[:-1], path).formats
+        except (Unusable, Unrecognised, OSError, EOFError):
+            continue
+        found |= {form.product for form in known if form.kind == "error" or form.id == "varnishlog"}
+    return found.pop() if len(found) == 1 else ""
+
+
+@contextmanager
+def opened_text(path: str) -> Iterator[BinaryIO]:
+    """Open a file for a look at its beginning; standard input cannot be looked at twice. Raises Unusable, OSError."""
+    if not Path(path).is_file():
+        raise Unusable("It is no file that can be read twice.")
+    text, raw, _ = opened(path)
+    with raw, text:
+        yield text
+
+
+def read_file(path: str, format: str = "", progress: Callable[[int], None] | None = None, hint: str = "") -> Part:
+    """Read one file. hint: the product that the files beside it are of.
+
+    What is wrong with it is told in `file.error`, nothing is raised but BadLayout for `format`."""
     part = Part(FileReading(path), Keeper())
     try:
         text, raw, part.file.compressed = opened(path)
@@ -119,7 +149,7 @@ def read_file(path: str, format: str = "", progress: Callable[[int], None] | Non
         part.file.error = f"It cannot be read: {error.strerror or error}."
         return part
     try:
-        _scan(chunks(text, raw), part, of_option(format), progress)
+        _scan(chunks(text, raw), part, of_option(format), progress, hint)
     except (Unusable, Unrecognised) as error:
         part.file.error = str(error)
         part.file.guess = getattr(error, "guess", "")
@@ -132,12 +162,12 @@ def read_file(path: str, format: str = "", progress: Callable[[int], None] | Non
     return part
 
 
-def _scan(blocks: Iterator[Chunk], part: Part, form: Format | None, progress: Callable[[int], None] | None) -> None:
+def _scan(blocks: Iterator[Chunk], part: Part, form: Format | None, progress: Callable[[int], None] | None, hint: str) -> None:
     file, scanner, whole = part.file, None, True
     try:
         for chunk in blocks:
             if scanner is None:
-                found = _found(chunk.data, file, form)
+                found = _found(chunk.data, file, form, hint)
                 scanner = Scanner(found, file, part.keeper.take)
             unread = file.unreadable
             scanner.feed(chunk.data)
@@ -151,12 +181,12 @@ def _scan(blocks: Iterator[Chunk], part: Part, form: Format | None, progress: Ca
             _conclude(file, scanner, whole)
 
 
-def _found(data: bytes, file: FileReading, form: Format | None) -> Recognised:
+def _found(data: bytes, file: FileReading, form: Format | None, hint: str) -> Recognised:
     if file.compressed:
         refuse_binary(data[:8192])
     lines = data[: 1 << 20].split(b"\n", SAMPLED + 1)[: SAMPLED + 1]
     if form is None:
-        return recognise(lines[:SAMPLED], file.path)
+        return recognise(lines[:SAMPLED], f"{file.path}/{hint}")
     try:
         prefix = recognise(lines[:SAMPLED], file.path).prefix
     except Unrecognised:

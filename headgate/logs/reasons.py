@@ -29,6 +29,8 @@ _PASSED: Final = frozenset(("via_upstream", "response_sent_by_backend", "respons
 """Words by which a product states that the answer is not its own."""
 _IN_GO: Final = ("caddy", "traefik")
 _GO: Final = 'Get "-": '
+_VARNISH_OWN: Final = 503
+"""What Varnish answers when a fetch fails; it then writes that as the server's status too."""
 _LEFT: Final = (499, 460)
 _BEFORE_CONNECTED: Final = ("resolve", "connect", "tls")
 _AFTER_CONNECTED: Final = ("send", "head", "body")
@@ -181,12 +183,14 @@ def _of_row(row: Row, words: str) -> Finding:
 def _by_numbers(entry: Entry, fields: Fields, own: Mapping[str, str]) -> Finding | None:
     """Return what lengths, times and the server's own status tell."""
     if entry.status in _LEFT:
-        return Finding((GONE,), "proved", str(entry.status), "client")
+        own_word = entry.product in _NGINX_LIKE or entry.product == "aws-alb"
+        return Finding((GONE,), "proved" if own_word else "likely", str(entry.status), "client")
     if entry.status == 0:
         return Finding((GONE,), "possible", "")
     if entry.product == "aws-alb":
         return _alb(entry)
-    if entry.product in ("headgate", "varnish") and entry.upstream_status == entry.status and "message" not in fields:
+    passing = entry.product == "headgate" or (entry.product == "varnish" and entry.status != _VARNISH_OWN)
+    if passing and entry.upstream_status == entry.status and "message" not in fields:
         return Finding((OWN,), "proved", f"upstream_status {entry.status}", "upstream")
     if entry.product == "haproxy" and not _flagged(fields):
         return Finding((OWN,), "proved", fields.get("flag", ""), "upstream") if entry.upstream else None

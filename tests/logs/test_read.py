@@ -307,3 +307,9 @@ def test_apache_lines_of_one_thread_are_one_request(tmp_path: Path) -> None:
     assert by_path["/eof?q"].upstream == "127.0.0.1:18081"
     assert by_path["/slow"].causes == ("response-timeout",)
     assert by_path["/slow"].upstream == "127.0.0.1:18082"
+
+
+def test_error_log_tells_whose_access_log_stands_beside_it(tmp_path: Path) -> None:
+    plain = APACHE.splitlines(keepends=True)[0]
+    assert reading(tmp_path, plain, APACHE_ERRORS).files[0].format == "apache-combined"
+    assert reading(tmp_path, plain, error(1)).files[0].format == "nginx-combined"
