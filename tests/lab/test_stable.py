@@ -27,6 +27,7 @@ PORT = SETTING.layout.ports("healthy")[0]
         (f"127.0.0.1:{PORT} 127.0.0.1:45678", "127.0.0.1:19001 127.0.0.1:18080"),
         ("lab=lab-0123456789ab", "lab=lab-000000000001"),
         ("/tmp/x/nginx/a /tmp/x/b", "/srv/gateway/a /srv/lab/b"),
+        ("X-Varnish: 65602\r\n", "X-Varnish: 33333\r\n"),
         ("status 502, 3194 bytes", "status 502, 3194 bytes"),
     ],
 )
