@@ -1,6 +1,7 @@
 """Configuration of Squid for the lab: as a reverse proxy, since only there each scenario's server can be a peer of its own.
 
-As a forward proxy it would take the server from the client's URL; its error pages are the same ones in both roles.
+It tries each peer once when it starts. One that did not answer then counts as dead, and a request for it gets ERR_READ_ERROR at
+once; ERR_CONNECT_FAIL is what it says as a forward proxy, which tries the server for each request.
 """
 
 import contextlib
