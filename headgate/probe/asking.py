@@ -12,9 +12,9 @@ from ..diagnose.redact import clean, redact_target
 from ..diagnose.sentence import duration
 from ..model.exchange import NEVER, Attempt
 from .guard import allowed
+from .names import resolve
 from .request import Connection, Sent, ask
 from .request2 import ask2
-from .single import resolve
 from .url import BadUrl, Url, parse_url
 from .variations import Variation
 

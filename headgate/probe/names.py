@@ -24,6 +24,7 @@ from ..model.exchange import Attempt
 from ..model.facts import Facts
 from ..model.phases import RESOLVE
 from ..net.dnsanswer import extended_error, server_text
+from ..net.hosts import literal
 from ..net.resolvconf import Server, parse_resolv_conf, parse_server
 
 _CODES: Final = {dns.rcode.SERVFAIL: s.SERVFAIL, dns.rcode.REFUSED: s.DNS_REFUSED, dns.rcode.NXDOMAIN: s.NXDOMAIN}
@@ -200,3 +201,14 @@ def _found(answer: Answer) -> str:
     text = ", ".join(addresses[:4]) + (f" and {len(addresses) - 4} more" if len(addresses) > 4 else "")
     via = f" via {' -> '.join(answer.cname[:3])}" if answer.cname else ""
     return f"{text}{via}" + (f", for {answer.ttl:.0f} s" if answer.ttl >= 0 else "")
+
+
+async def resolve(host: str, port: int, seconds: float) -> list[str] | Attempt:
+    """Return the addresses of a host as this machine finds them, or the attempt that failed; a literal one stands for itself."""
+    found = literal(host)
+    if found is not None:
+        return [found[1]]
+    look = await system_look(host, port, seconds, time.monotonic())
+    if look.attempt is not None:
+        return look.attempt
+    return [*look.facts["a"], *look.facts["aaaa"]]

@@ -1,0 +1,163 @@
+"""Owns how a connection for a probe is opened: TCP or a unix socket, through a proxy's CONNECT or not, TLS on top."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Awaitable
+from typing import Final, TypeVar
+
+from ..diagnose.captured import Captured
+from ..diagnose.heads import heads
+from ..model import signals as s
+from ..model.exchange import Attempt
+from ..model.phases import CONNECT, HEAD, TLS
+from ..net.peercertificate import peer_certificate
+from .failing import Broken, late, of_connect, of_stream
+
+T = TypeVar("T")
+_HEAD_MAX: Final = 65_536
+_LOOK: Final = 1.2
+"""Seconds to look at a refused certificate once more."""
+
+
+class Refusal(Exception):
+    """A proxy refused CONNECT: its answer."""
+
+    def __init__(self, captured: Captured) -> None:
+        super().__init__(captured.status)
+        self.captured = captured
+
+
+class Link:
+    """An open connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.opened = time.monotonic()
+        self.rested = self.opened  # when its last exchange ended
+        self.requests = 0
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS session, None without."""
+        found: ssl.SSLObject | None = self.writer.get_extra_info("ssl_object")
+        return found
+
+    async def close(self) -> None:
+        """Close at once; nothing more is said."""
+        self.writer.transport.abort()
+
+
+def context(ca: str = "", verify: bool = True, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
+    """Return a TLS context as a browser would have: the system's authorities, and those in the file `ca`."""
+    made = ssl.create_default_context()
+    if ca:
+        made.load_verify_locations(cafile=ca)
+        made.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    if not verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    made.set_alpn_protocols(list(alpn))
+    return made
+
+
+async def within(seconds: float, phase: int, work: Awaitable[T]) -> T:
+    """Return what `work` gives; Broken with DEADLINE in `phase` when it takes longer."""
+    begun = time.monotonic()
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            return await work
+    except TimeoutError:
+        raise late(phase, time.monotonic() - begun) from None
+
+
+async def connect(attempt: Attempt, where: tuple[str, int] | str, seconds: float) -> socket.socket:
+    """Return a connected socket; `where` is address and port, or the path of a unix socket. Raises Broken."""
+    attempt.phase = CONNECT
+    path = where if isinstance(where, str) else ""
+    family = socket.AF_UNIX if path else socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+    attempt.address = f"unix:{path}" if path else _text(where[0], int(where[1]))
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        raise of_connect(error, CONNECT, path) from None
+    try:
+        await within(seconds, CONNECT, asyncio.get_running_loop().sock_connect(sock, where))
+    except OSError as error:
+        sock.close()
+        raise of_connect(error, CONNECT, path) from None
+    except BaseException:
+        sock.close()
+        raise
+    attempt.t_connected = time.monotonic()
+    return sock
+
+
+def _text(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def plain(sock: socket.socket) -> Link:
+    """Return a link over a connected socket."""
+    return Link(*await asyncio.open_connection(sock=sock, limit=_HEAD_MAX))
+
+
+async def secure(attempt: Attempt, sock: socket.socket, name: str, tls: ssl.SSLContext, seconds: float) -> Link:
+    """Do the handshake on a connected socket. Raises Broken; a refused certificate is described in the facts."""
+    attempt.phase = TLS
+    begun = time.monotonic()
+    try:
+        opening = asyncio.open_connection(
+            sock=sock, ssl=tls, server_hostname=name, ssl_handshake_timeout=seconds * 2, limit=_HEAD_MAX
+        )
+        link = Link(*await within(seconds, TLS, opening))
+    except (OSError, ssl.SSLError) as error:
+        sock.close()
+        broken = of_stream(error, TLS)
+        broken.facts["name"] = name
+        if isinstance(error, ssl.SSLCertVerificationError):
+            broken.facts["certificate"] = await _shown(attempt, name, tls)
+        raise broken from None
+    except Broken:
+        sock.close()
+        raise
+    attempt.t_secured = time.monotonic()
+    link.opened = begun
+    return link
+
+
+async def _shown(attempt: Attempt, name: str, tls: ssl.SSLContext) -> dict[str, str]:
+    try:
+        async with asyncio.timeout(_LOOK):
+            return await peer_certificate(attempt.address, name, tls) or {}
+    except TimeoutError:
+        return {}
+
+
+async def tunnel(link: Link, authority: str, seconds: float) -> None:
+    """Ask a proxy for a tunnel. Raises Refusal with its answer, Broken where it gives none."""
+    link.writer.write(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+    try:
+        head = await within(seconds, CONNECT, link.reader.readuntil(b"\r\n\r\n"))
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        raise Broken(HEAD, s.EOF, {"error": "the proxy gave no answer to CONNECT"}) from None
+    except OSError as error:
+        raise of_stream(error, HEAD) from None
+    found = heads(head)
+    if not found or not 200 <= found[0].status < 300:
+        body = await _some(link, seconds)
+        answer = (heads(head + body) or [Captured(headless=True, body=head + body)])[0]
+        raise Refusal(answer)
+
+
+async def _some(link: Link, seconds: float) -> bytes:
+    """Return what a proxy says beside its refusal, for at most two seconds."""
+    found = b""
+    try:
+        async with asyncio.timeout(min(2.0, max(0.0, seconds))):
+            while len(found) < _HEAD_MAX and (data := await link.reader.read(_HEAD_MAX)):
+                found += data
+    except (TimeoutError, OSError):
+        pass
+    return found

@@ -1,0 +1,156 @@
+"""Owns one HTTP/2 request of the probe, framed by the h2 library: over TLS, where the server offers it."""
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Final
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+import h2.settings
+
+from ..diagnose.captured import BODY_MAX, Captured, lower
+from ..diagnose.catalogue import catalogue
+from ..model import signals as s
+from ..model.exchange import NEVER, Attempt
+from ..model.phases import BODY, HEAD, SEND, TLS
+from .answer import unzipped
+from .failing import Broken, fail, late, of_stream
+from .link import Link, Refusal
+from .request import Sent, open_link
+
+_READ: Final = 65_536
+_STREAM: Final = 1
+
+
+class _Answer:
+    """What came so far."""
+
+    def __init__(self) -> None:
+        self.fields: tuple[tuple[str, str], ...] = ()
+        self.status = 0
+        self.body = b""
+        self.received = 0
+        self.done = False
+        self.error = ""  # how the server ended the stream or the connection
+
+
+async def ask2(sent: Sent, seconds: float) -> tuple[Attempt, Captured | None]:
+    """Send one request by HTTP/2 and read its answer, within `seconds`. What fails stands in the attempt, with its cause."""
+    begun = time.monotonic()
+    end = begun + seconds
+    attempt = Attempt("", sent.url.text, begun)
+    answer = _Answer()
+    link: Link | None = None
+    try:
+        link = await open_link(
+            Sent(sent.url, sent.method, sent.fields, sent.address, ca=sent.ca, verify=sent.verify, alpn=("h2",)), attempt, end
+        )
+        if link.tls is None or link.tls.selected_alpn_protocol() != "h2":
+            raise Broken(
+                TLS, s.TLS_PROTOCOL, {"tls_reason": "NO_APPLICATION_PROTOCOL", "error": "the server does not offer HTTP/2"}
+            )
+        await _exchange(sent, attempt, link, end, answer)
+    except Broken as broken:
+        fail(attempt, broken)
+    except Refusal as refusal:
+        return attempt, refusal.captured
+    finally:
+        if link is not None:
+            await link.close()
+    if attempt.t_end == NEVER:
+        attempt.t_end = time.monotonic()
+    return attempt, _captured(sent, attempt, answer, begun)
+
+
+async def _exchange(sent: Sent, attempt: Attempt, link: Link, end: float, answer: _Answer) -> None:
+    talk = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+    talk.local_settings = h2.settings.Settings(client=True, initial_values={h2.settings.SettingCodes.ENABLE_PUSH: 0})
+    talk.initiate_connection()
+    fields = [(name.lower(), value) for name, value in sent.fields if name.lower() not in ("connection", "host")]
+    head = [(":method", sent.method), (":scheme", "https"), (":authority", sent.url.authority), (":path", sent.url.target)]
+    talk.send_headers(_STREAM, [*head, *fields], end_stream=True)
+    await _write(talk, attempt, link)
+    attempt.t_sent = time.monotonic()
+    attempt.phase = HEAD
+    while not answer.done:
+        data = await _more(attempt, link, end)
+        if not data:
+            raise Broken(attempt.phase, s.EOF)
+        try:
+            for event in talk.receive_data(data):
+                _take(event, attempt, answer, talk)
+        except h2.exceptions.ProtocolError as error:
+            _broke(attempt, f"the server broke HTTP/2: {error}")
+            return
+        await _write(talk, attempt, link)
+    if answer.error:
+        _broke(attempt, answer.error)
+
+
+def _take(event: h2.events.Event, attempt: Attempt, answer: _Answer, talk: h2.connection.H2Connection) -> None:
+    if isinstance(event, h2.events.ResponseReceived):
+        attempt.t_head = time.monotonic()
+        attempt.phase = BODY
+        pairs = [(str(name), str(value)) for name, value in event.headers or ()]
+        status = dict(pairs).get(":status", "0")
+        answer.status = attempt.status = int(status) if status.isdigit() else 0
+        answer.fields = lower(pair for pair in pairs if not pair[0].startswith(":"))
+    elif isinstance(event, h2.events.DataReceived):
+        answer.received += len(event.data or b"")
+        answer.body = (answer.body + (event.data or b""))[:BODY_MAX]
+        talk.acknowledge_received_data(event.flow_controlled_length or 0, _STREAM)
+        answer.done = answer.received > 4 * BODY_MAX
+    elif isinstance(event, h2.events.StreamEnded):
+        answer.done = True
+    elif isinstance(event, h2.events.StreamReset):
+        answer.done, answer.error = True, f"the server reset the stream (error {event.error_code})"
+    elif isinstance(event, h2.events.ConnectionTerminated):
+        answer.done, answer.error = True, f"the server ended the connection (GOAWAY, error {event.error_code})"
+
+
+async def _write(talk: h2.connection.H2Connection, attempt: Attempt, link: Link) -> None:
+    data = talk.data_to_send()
+    if not data:
+        return
+    try:
+        link.writer.write(data)
+        await link.writer.drain()
+    except OSError as error:
+        raise of_stream(error, SEND) from None
+    attempt.sent += len(data)
+
+
+async def _more(attempt: Attempt, link: Link, end: float) -> bytes:
+    try:
+        async with asyncio.timeout(max(0.0, end - time.monotonic())):
+            data = await link.reader.read(_READ)
+    except TimeoutError:
+        raise late(attempt.phase, end - attempt.t_start) from None
+    except OSError as error:
+        raise of_stream(error, attempt.phase) from None
+    if data and attempt.t_first == NEVER:
+        attempt.t_first = time.monotonic()
+    attempt.received += len(data)
+    return data
+
+
+def _broke(attempt: Attempt, error: str) -> None:
+    """HTTP/2 itself broke down; the waist has no signal for it, since the gateway does not speak HTTP/2 yet."""
+    attempt.signal, attempt.facts, attempt.t_end = s.MALFORMED, {"error": error}, time.monotonic()
+    attempt.cause = catalogue()["http2-error"]
+
+
+def _captured(sent: Sent, attempt: Attempt, answer: _Answer, begun: float) -> Captured | None:
+    if not answer.status:
+        return None
+    fields = dict(answer.fields)
+    announced = fields.get("content-length", "")
+    extra = {"http2": answer.error} if answer.error else {}
+    return Captured(
+        answer.status, "", "2", answer.fields, unzipped(answer.body, fields.get("content-encoding", "")),
+        int(announced) if announced.isdigit() and len(announced) < 16 else answer.received, attempt.t_head - begun, sent.url.text,
+        attempt.signal is None, extra=extra,
+    )  # fmt: skip
