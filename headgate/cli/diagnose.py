@@ -105,7 +105,7 @@ def _fields(headers: Sequence[str], cookies: Sequence[str]) -> tuple[tuple[str, 
 
 async def _examine(asked: Asked, resolvers: Sequence[str], ca: str | None, quiet: bool) -> tuple[Asked, list[Look]]:
     """Run all looks, telling each as it finishes. Ctrl-C ends early with what there is."""
-    from ..probe.examine import Settings, examine
+    from ..probe.examine import Settings, examine, in_order
     from ..probe.url import BadUrl, parse_url
 
     found: list[Look] = []
@@ -128,8 +128,8 @@ async def _examine(asked: Asked, resolvers: Sequence[str], ca: str | None, quiet
 
             await look_around(asked, tell)
         if asked.url:
-            return asked, await examine(asked, tell, settings)
-    return asked, found
+            await examine(asked, tell, settings)
+    return asked, in_order(found)
 
 
 def _progress(look: Look, seconds: float) -> None:

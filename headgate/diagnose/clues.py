@@ -289,12 +289,12 @@ def _upstreams(looks: Looks) -> Iterator[Clue]:
     """On the gateway's own machine: what the servers of its configuration answer from here."""
     asked = looks.of("upstream")
     bad = [one for one in asked if failed(one)]
+    codes = {one.attempt.cause.code for one in bad if one.attempt is not None and one.attempt.cause is not None}
+    sure = "proved" if len(bad) == len(asked) and len(codes) == 1 else "likely"  # else another one may serve this URL
     for one in bad:
         cause = one.attempt.cause if one.attempt is not None else None
         where = one.facts.get("server", one.label)
-        yield Clue(
-            f"From here, {where}: {one.text}", "upstream", (cause.code,) if cause else (), "proved", forces=cause is not None
-        )
+        yield Clue(f"From here, {where}: {one.text}", "upstream", (cause.code,) if cause else (), sure)
     if asked and not bad:
         yield Clue(f"All {len(asked)} upstream servers of the configuration answer from here", "upstream")
 

@@ -83,7 +83,7 @@ def _cause(bad: Sequence[Look]) -> Cause | None:
 def _told(asked: Asked, seen: Looks, cause: Cause, text: str, hop: tuple[str, str]) -> Diagnosis:
     suspect = Suspect(cause.code, "proved", (text,))
     return Diagnosis(
-        subject=asked.url, outcome="unreachable", summary=f"{cause.title}: {text}.", chain=hop, failing=hop,
+        subject=asked.url, outcome="unreachable", summary=f"{cause.title}: {_host(asked)}.", chain=hop, failing=hop,
         suspects=(suspect,), who=who_can_act(None, (suspect,)), actions=actions_for(None, (suspect,), facts=_facts(asked, seen)),
     )  # fmt: skip
 
@@ -124,7 +124,7 @@ def _weigh(base: tuple[Suspect, ...], found: Sequence[Clue], outcome: str) -> tu
         return base
     for clue in reversed(found):
         codes = {one.cause for one in ranked}
-        chosen = [code for code in clue.causes if clue.forces or code in codes]
+        chosen = [code for code in clue.causes if clue.forces or code in codes or not codes]
         if not chosen or (ranked and ranked[0].confidence == "proved" and clue.confidence != "proved"):
             continue
         grade = clue.confidence if len(chosen) == 1 or clue.confidence == "possible" else "possible"
@@ -204,6 +204,8 @@ def _facts(asked: Asked, seen: Looks) -> dict[str, str]:
     """Return address and name of this case, for the commands."""
     host = _host(asked)
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    if any(one.captured is not None for one in seen.of("get")) and not seen.of("upstream"):
+        return {}  # what failed lies behind the gateway, at an address that is not known
     bad = next((one for one in seen.of("upstream") if failed(one) and one.attempt is not None), None)
     if bad is not None and bad.attempt is not None and bad.attempt.address:
         return {"address": bad.attempt.address}

@@ -38,7 +38,6 @@ class Settings:
     resolvers: tuple[str, ...] = ("1.1.1.1", "8.8.8.8", "9.9.9.9")  # public ones, beside this machine's
     zone: bool = True  # ask the zone's own servers too
     ca: str = ""  # file of further authorities to trust
-    repeats: bool = True
 
 
 async def examine(asked: Asked, tell: Callable[[Look], None] = lambda _look: None, how: Settings | None = None) -> list[Look]:
@@ -52,7 +51,12 @@ async def examine(asked: Asked, tell: Callable[[Look], None] = lambda _look: Non
             await _examine(asking, parse_url(asked.url), how or Settings())
     except TimeoutError:
         pass
-    return sorted(asking.looks, key=lambda look: (_ORDER.get(look.kind, 99), look.at))
+    return in_order(asking.looks)
+
+
+def in_order(looks: Sequence[Look]) -> list[Look]:
+    """Return looks in the order of KINDS, and then of time."""
+    return sorted(looks, key=lambda look: (_ORDER.get(look.kind, 99), look.at))
 
 
 async def _examine(asking: Asking, url: Url, how: Settings) -> None:
@@ -91,7 +95,7 @@ async def _directly(asking: Asking, url: Url, how: Settings) -> None:
         return
     secured, http2 = await _secure(asking, url, [ip for ip, _ in reached]) if url.scheme == "https" else (reached[0][0], False)
     if secured:
-        await _ask(asking, url, secured, http2, how)
+        await _ask(asking, url, secured, http2)
 
 
 async def _names(asking: Asking, url: Url, how: Settings) -> list[str]:
@@ -144,7 +148,7 @@ async def _secure(asking: Asking, url: Url, addresses: Sequence[str]) -> tuple[s
     return (good[0] if good else ""), any(look.facts.get("alpn") == "h2" for look in looks if look.ok)
 
 
-async def _ask(asking: Asking, url: Url, ip: str, http2: bool, how: Settings) -> None:
+async def _ask(asking: Asking, url: Url, ip: str, http2: bool) -> None:
     """The request itself, what it leads to, and its variations."""
     address = (ip, url.port)
     base = plain(asking.asked, url, agent())
@@ -164,8 +168,9 @@ async def _ask(asking: Asking, url: Url, ip: str, http2: bool, how: Settings) ->
         if what.kind == "http2" and first.ok is False:
             await asking.vary(replace(what, kind="http1", http2=False, words="HTTP/1.1"), address)
         await asking.vary(what, address)
-    if how.repeats:
-        await asyncio.gather(_repeat(asking, url, address, works), _keep(asking, url, address))
+    await _repeat(asking, url, address, works)
+    if works:  # where it fails anyway, timers of kept connections tell nothing
+        await _keep(asking, url, address)
 
 
 async def _with_method(asking: Asking, url: Url, address: tuple[str, int]) -> bool:

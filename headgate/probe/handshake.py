@@ -22,10 +22,8 @@ async def tls_look(host: str, ip: str, port: int, seconds: float, begun: float, 
     """Do a handshake with an address as a browser would, and close again. It never raises."""
     at = time.monotonic()
     attempt = Attempt("", f"https://{host}", at)
-    facts: dict[str, Any] = {
-        "address": f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}",
-        "family": "IPv6" if ":" in ip else "IPv4",
-    }
+    address, family = (f"[{ip}]:{port}", "IPv6") if ":" in ip else (f"{ip}:{port}", "IPv4")
+    facts: dict[str, Any] = {"address": address, "family": family}
     label = f"TLS {address}, name {host}"
     try:
         sock = await connect(attempt, (ip, port), seconds)

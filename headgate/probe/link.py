@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from ..diagnose.captured import Captured
@@ -49,6 +50,7 @@ class Link:
         self.writer.transport.abort()
 
 
+@lru_cache(16)
 def context(ca: str = "", verify: bool = True, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
     """Return a TLS context as a browser would have: the system's authorities, and those in the file `ca`."""
     made = ssl.create_default_context()

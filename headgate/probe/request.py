@@ -116,11 +116,10 @@ async def open_link(sent: Sent, attempt: Attempt, end: float) -> Link:
     where = await _place(sent, attempt, end)
     sock = await connect(attempt, where, _left(end))
     through = sent.proxy
-    tls = context(sent.ca, sent.verify, sent.alpn)
     if through is not None and through.scheme == "https":
         link = await secure(attempt, sock, through.host, context(sent.ca, sent.verify), _left(end))
     elif through is None and sent.url.scheme == "https":
-        return await secure(attempt, sock, sent.url.host, tls, _left(end))
+        return await secure(attempt, sock, sent.url.host, context(sent.ca, sent.verify, sent.alpn), _left(end))
     else:
         link = await plain(sock)
     if through is not None and sent.url.scheme == "https":

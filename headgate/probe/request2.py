@@ -45,9 +45,7 @@ async def ask2(sent: Sent, seconds: float) -> tuple[Attempt, Captured | None]:
     answer = _Answer()
     link: Link | None = None
     try:
-        link = await open_link(
-            Sent(sent.url, sent.method, sent.fields, sent.address, ca=sent.ca, verify=sent.verify, alpn=("h2",)), attempt, end
-        )
+        link = await open_link(replace(sent, alpn=("h2",)), attempt, end)
         if link.tls is None or link.tls.selected_alpn_protocol() != "h2":
             raise Broken(
                 TLS, s.TLS_PROTOCOL, {"tls_reason": "NO_APPLICATION_PROTOCOL", "error": "the server does not offer HTTP/2"}
