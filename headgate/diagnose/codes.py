@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import rtoml
 
+from .groups import BadKnowledge, expanded
+
 EVIDENCE: Final = {
     "S": "read in the product's own source or its vendor's documentation",
     "W": "seen in the wild",
@@ -22,10 +24,6 @@ EVIDENCE: Final = {
     "C": "captured from the running product",
 }
 """How well a row is founded."""
-
-
-class BadKnowledge(ValueError):
-    """A file of knowledge breaks its rules. The message names file, row, key and what was expected."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +48,7 @@ class Row:
     code: str  # as the product writes it; of a sentence: a short name for it, unique in its file
     name: str = ""  # the long form: "UpstreamConnectionFailure"
     means: str = ""  # what the product's own words mean, one or two sentences
-    causes: tuple[str, ...] = ()  # codes of our catalogue, the likeliest first; empty where nothing failed
+    causes: tuple[str, ...] = ()  # of our catalogue or "@group" (groups.py), the likeliest first; empty where nothing failed
     aliases: tuple[str, ...] = ()  # other spellings of the code
     status: tuple[int, ...] = ()  # what the client gets with it
     has: str = ""  # sentence: fixed text that must be there, in lower case
@@ -127,6 +125,8 @@ def _row(dictionary: Dictionary, number: int, row: Any) -> Row:
             raise BadKnowledge(f"{_place(dictionary, number, row)}: {key} is missing")
     for key in _LISTS:
         row[key] = tuple(row.get(key, ()))
+    if any(cause[:1] == "@" for cause in row["causes"]):
+        row["causes"] = expanded(row["causes"], _place(dictionary, number, row))
     if row.setdefault("evidence", dictionary.evidence) not in EVIDENCE:
         _check_evidence(_place(dictionary, number, row), row["evidence"])
     if row.get("has", "") != row.get("has", "").lower():

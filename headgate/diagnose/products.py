@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import rtoml
 
-from .codes import BadKnowledge
+from .groups import BadKnowledge, expanded
 
 KINDS: Final = {
     "server": "web server or reverse proxy",
@@ -146,28 +146,11 @@ def _record(kind: type, table: dict[str, Any], where: str) -> Any:
     if isinstance(made.get("status"), int):
         made["status"] = (made["status"],)
     if "causes" in made:
-        made["causes"] = _expanded(made["causes"], where)
+        made["causes"] = expanded(made["causes"], where)
     try:
         return kind(**made)
     except TypeError as error:
         raise BadKnowledge(f"{where}: {error}") from None
-
-
-def _expanded(causes: tuple[str, ...], where: str) -> tuple[str, ...]:
-    """Return causes with "@group" replaced by the group's, each once. Raises BadKnowledge."""
-    found: list[str] = []
-    for one in causes:
-        if one.startswith("@") and one[1:] not in groups():
-            raise BadKnowledge(f"{where}: {one!r}, expected one of {', '.join(sorted(groups()))}")
-        found += groups()[one[1:]] if one.startswith("@") else [one]
-    return tuple(dict.fromkeys(found))
-
-
-@cache
-def groups() -> Mapping[str, tuple[str, ...]]:
-    """Return the groups of causes that rows may name as "@group"."""
-    text = (files("headgate") / "knowledge" / "groups.toml").read_text(encoding="utf-8")
-    return {name: tuple(causes) for name, causes in rtoml.loads(text).items()}
 
 
 @cache

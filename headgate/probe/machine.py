@@ -162,7 +162,7 @@ def running() -> list[Running]:
 
 
 def _product(name: str, words: list[str]) -> str:
-    if name in GATEWAYS:
+    if GATEWAYS.get(name, "headgate") != "headgate":
         return GATEWAYS[name]
     if any(word == "serve" for word in words) and any(
         word in ("headgate", "-m") or word.endswith("/headgate") for word in words[:3]

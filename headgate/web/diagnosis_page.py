@@ -22,12 +22,18 @@ def page(document: Mapping[str, Any]) -> str:
     document: what `headgate diagnose --json` prints: model.diagnosis.Diagnosis.as_json() and "looks".
     """
     looks: Sequence[Mapping[str, Any]] = document.get("looks", ())
-    total = max((look["at_ms"] + look["took_ms"] for look in looks), default=0.0) or 1.0
+    total = max((_length(look) for look in looks), default=0.0) or 1.0
     titles = {code: cause.title for code, cause in catalogue().items()}
     return render("diagnosis.html", {
         **document, "tone": _TONES[document["outcome"]], "titles": titles, "phases": PHASES,
         "rows": [_row(look, total) for look in looks], "total": duration(total),
     })  # fmt: skip
+
+
+def _length(look: Mapping[str, Any]) -> float:
+    """Return the milliseconds that a look's bar stands for."""
+    ends: list[float] = [end for _, end in look["phases"]]
+    return max(ends, default=float(look["took_ms"]))
 
 
 def _row(look: Mapping[str, Any], total: float) -> dict[str, Any]:
@@ -44,10 +50,10 @@ def _spans(look: Mapping[str, Any], total: float) -> list[dict[str, Any]]:
     spans, before = [], 0.0
     for name, end in look["phases"]:
         if end > before:
-            spans.append(_span(name, look["at_ms"] + before, end - before, total, colours.get(name, _PLAIN)))
+            spans.append(_span(name, before, end - before, total, colours.get(name, _PLAIN)))
             before = end
     if not spans and look["took_ms"] > 0:
-        spans.append(_span(look["kind"], look["at_ms"], look["took_ms"], total, _PLAIN))
+        spans.append(_span(look["kind"], 0.0, look["took_ms"], total, _PLAIN))
     return spans
 
 

@@ -8,7 +8,8 @@ from headgate.diagnose.captured import Captured
 from headgate.diagnose.catalogue import catalogue
 from headgate.diagnose.codes import EVIDENCE, BadKnowledge
 from headgate.diagnose.fingerprint import answers_of
-from headgate.diagnose.products import Answer, MarkRule, Product, groups, parse, products, samples_folder
+from headgate.diagnose.groups import groups
+from headgate.diagnose.products import Answer, MarkRule, Product, parse, products, samples_folder
 from headgate.model.diagnosis import WHO, Recognised
 
 EVERY = list(products().values())
