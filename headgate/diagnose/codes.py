@@ -185,9 +185,16 @@ def normal(code: str) -> str:
 
 
 def lookup(code: str, product: str = "") -> tuple[Row, ...]:
-    """Return the rows that are called `code`, in any dictionary or (where given) in those of one product."""
+    """Return the rows that are called `code`, in any dictionary or (where given) in those of one product.
+
+    Case counts only where it tells the rows of one dictionary apart (HAProxy's SC and sC), and one of them is written so.
+    """
     found = _by_code().get(normal(code), ())
-    return tuple(row for row in found if not product or row.product == product)
+    spelt = {row: " ".join(code.split()) in (row.code, *row.aliases) for row in found}
+    settled = {row.dictionary for row in found if spelt[row]}
+    return tuple(
+        row for row in found if (spelt[row] or row.dictionary not in settled) and (not product or row.product == product)
+    )
 
 
 @cache

@@ -37,7 +37,7 @@ def test_a_file_has_rows_and_says_where_they_are_from(name: str) -> None:
 
 @each_file
 def test_codes_are_unique_in_their_file(name: str) -> None:
-    counts = Counter(normal(row.code) for row in rows_of(name))
+    counts = Counter(" ".join(row.code.split()) for row in rows_of(name))  # HAProxy has SC and sC
     assert [code for code, count in counts.items() if count > 1] == []
 
 
@@ -46,7 +46,8 @@ def test_every_code_and_alias_is_found(name: str) -> None:
     for row in rows_of(name):
         for word in (row.code, *row.aliases) if not row.has else ():
             assert row in lookup(word)
-            assert row in lookup(f"  {word.upper()} ", row.product)
+            assert row in lookup(f"  {word} ", row.product)
+            assert row in lookup(word.swapcase(), row.product)
 
 
 @each_file
