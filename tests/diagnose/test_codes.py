@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from headgate.diagnose.catalogue import catalogue
-from headgate.diagnose.codes import EVIDENCE, BadKnowledge, Found, Row, folder, lookup, normal, parse, phrases, rows, shapes
+from headgate.diagnose.codes import EVIDENCE, BadKnowledge, Found, Row, folder, lookup, parse, phrases, rows, shapes
 
 NAMES = sorted(entry.name[:-5] for entry in folder().iterdir() if entry.name.endswith(".toml"))
 each_file = pytest.mark.parametrize("name", NAMES)
