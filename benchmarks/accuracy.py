@@ -97,23 +97,19 @@ def _case(one: Capture, truth: tuple[str, ...], told: Diagnosis) -> Case:
 
 
 def by_log(captures: Sequence[Capture], folder: Path) -> list[Case]:
-    """Tell each failure by the logs: all lines of a gateway in an access log and an error log, read together."""
+    """Tell each failure by the lines that the gateway wrote about it, in its access log and its error log."""
     cases = []
-    for kind in dict.fromkeys(one.kind for one in captures):
-        own = [one for one in captures if one.kind == kind]
+    for one in captures:
+        truth = truth_of(one)
+        if not truth or not one.access:
+            continue
         files = []
         for name in ("access", "errors"):
-            lines = [line for one in own for line in getattr(one, name)]
-            if lines:
-                files.append(folder / f"{kind}-{name}.log")
+            if lines := getattr(one, name):
+                files.append(folder / f"{one.kind}-{one.scenario}-{name}.log")
                 files[-1].write_text("\n".join(lines) + "\n", encoding="latin-1")
-        entries = read([str(file) for file in files]).failures if files else []
-        for one in own:
-            truth = truth_of(one)
-            mark = f"/{one.scenario}?"
-            entry = next((entry for entry in entries if mark in entry.path or (not entry.path and mark in entry.text)), None)
-            if truth and one.access:
-                cases.append(_of_entry(one, truth, entry))
+        entries = read([str(file) for file in files]).failures
+        cases.append(_of_entry(one, truth, entries[0] if entries else None))
     return cases
 
 

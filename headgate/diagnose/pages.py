@@ -87,8 +87,8 @@ def narrow(captured: Captured, generator: Recognised | None) -> tuple[tuple[Susp
     evidence: list[Evidence] = []
     allowed = _of_proxy_status(captured, evidence)
     if generator is not None:
-        said = _of_words(captured, generator, evidence)
         by_status = _of_status(captured, generator, evidence)
+        said = _of_words(captured, generator, evidence, proofs_only=bool(by_status))
         allowed = _combine(allowed, said, by_status)
     allowed = _of_age(captured, evidence) + allowed
     return _by_time(captured, generator, allowed, evidence), evidence
@@ -118,8 +118,11 @@ def _own_code(captured: Captured) -> str:
     return next((word for word in hits if word in catalogue()), "")
 
 
-def _of_words(captured: Captured, generator: Recognised, evidence: list[Evidence]) -> tuple[Suspect, ...]:
-    """Return the causes that the product's own sentences in page, reason phrase and error headers name."""
+def _of_words(captured: Captured, generator: Recognised, evidence: list[Evidence], proofs_only: bool) -> tuple[Suspect, ...]:
+    """Return the causes that the product's own sentences in page, reason phrase and error headers name.
+
+    proofs_only: what the product can mean with this page is known as a whole; a sentence counts only where it states the cause.
+    """
     words = "\n".join((captured.reason, *_error_headers(captured), captured.text[:60_000]))
     found: list[Meaning] = []
     for product in dict.fromkeys(
@@ -130,7 +133,7 @@ def _of_words(captured: Captured, generator: Recognised, evidence: list[Evidence
     proved = [one for one in found if one.suspects[0].confidence == "proved"]
     for one in (proved or found)[:2]:
         evidence.append(Evidence(f"it says: {clean(one.word, 160)}", "page", False))
-    for one in (*proved, *found):
+    for one in proved if proofs_only else (*proved, *found):
         return one.suspects
     return ()
 

@@ -66,10 +66,10 @@ def _unix(layout: Layout, name: str, player: Player, place: str) -> list[socket.
         return []
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(str(path))
+    os.chmod(path, 0 if place == "unix-forbidden" else 0o666)  # a gateway may run as another user
     if place == "unix-full":
         return _fill(sock)
     sock.listen(128)
-    os.chmod(path, 0 if place == "unix-forbidden" else 0o666)  # a gateway may run as another user
     player.listen(sock)
     return []
 

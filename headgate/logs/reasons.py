@@ -31,6 +31,8 @@ _IN_GO: Final = ("caddy", "traefik")
 _GO: Final = 'Get "-": '
 _VARNISH_OWN: Final = 503
 """What Varnish answers when a fetch fails; it then writes that as the server's status too."""
+_TELL_NOTHING: Final = ("apache", "varnish", "squid")
+"""Products whose usual access log does not tell whether they made an answer or passed it on."""
 _LEFT: Final = (499, 460)
 _BEFORE_CONNECTED: Final = ("resolve", "connect", "tls")
 _AFTER_CONNECTED: Final = ("send", "head", "body")
@@ -61,7 +63,7 @@ def explain(entry: Entry, fields: Fields, own: Mapping[str, str], counts: str, t
     if found is None:
         found = _by_numbers(entry, fields, own if counts == "body" else {})
     silent = found is None and not _words(fields)  # nothing but the status: it may be passed on
-    found = found or _by_status(entry.product, entry.status)
+    found = found or _by_status(entry, fields)
     entry.causes, entry.confidence = found.causes if entry.error_log else _narrowed(found.causes, fields), found.confidence
     entry.reason = (found.reason if found.reason != str(entry.status) else "") or _words(fields) or found.reason
     if entry.error_log:
@@ -203,7 +205,7 @@ def _alb(entry: Entry) -> Finding:
     if entry.upstream_status:
         return Finding((OWN,), "proved", f"{entry.status} {entry.upstream_status}", "upstream")
     rows = [row for row in lookup(f"{entry.status} -", "aws-alb") or lookup(str(entry.status), "aws-alb") if row.causes]
-    found = _of_row(rows[0], f"{entry.status} -") if rows else _by_status("aws-alb", entry.status)
+    found = _of_row(rows[0], f"{entry.status} -") if rows else _made_with("aws-alb", entry.status)
     return found._replace(made_by="gateway", reason=f"{entry.status} -")
 
 
@@ -213,14 +215,14 @@ def _nginx(entry: Entry, fields: Fields) -> Finding | None:
         name: several(fields[name])[-1] for name in ("upstream_length", "header_seconds", "connect_seconds") if fields.get(name)
     }
     if fields.get("upstream") == "-":
-        return _by_status(entry.product, entry.status)._replace(reason="no upstream asked", made_by="gateway")
+        return _made_with(entry.product, entry.status)._replace(reason="no upstream asked", made_by="gateway")
     if entry.upstream_status == entry.status and last.get("header_seconds", "-") != "-":
         return Finding((OWN,), "proved", f"upstream_status {entry.status} with a header time", "upstream")
     length = last.get("upstream_length", "-")
     if entry.upstream_status == entry.status and length.isdigit() and int(length) == entry.bytes > 0:
         return Finding((OWN,), "likely", f"upstream_status {entry.status}, {length} bytes passed on", "upstream")
     if "connect_seconds" in last and last.get("header_seconds") == "-":
-        found = _by_status(entry.product, entry.status)
+        found = _made_with(entry.product, entry.status)
         connected = last["connect_seconds"] != "-"
         causes = tuple(code for code in found.causes if _after_connect(code) == connected) or found.causes
         return Finding(causes, "possible", f"connect {last['connect_seconds']}, header -", "gateway")
@@ -237,7 +239,7 @@ def _by_length(entry: Entry, own: Mapping[str, str]) -> Finding | None:
     lengths = own.get(str(entry.status))
     if lengths is None or entry.bytes < 0 or entry.method == "HEAD":
         return None
-    found = _by_status(entry.product, entry.status)
+    found = _made_with(entry.product, entry.status)
     if within(lengths, entry.bytes):
         return found._replace(reason=f"{entry.status} {entry.bytes}", made_by="gateway")
     causes = (OWN, *(code for code in found.causes if code != OWN))
@@ -255,9 +257,18 @@ def within(lengths: str, size: int) -> bool:
     return any(low <= size <= high for low, high in _spans(lengths))
 
 
+def _by_status(entry: Entry, fields: Fields) -> Finding:
+    """Return what a status alone can stand for: what the product says with it, or where no column tells, the server itself."""
+    found = _made_with(entry.product, entry.status)
+    silent = entry.product in _TELL_NOTHING and not fields.get("code") and not fields.get("details")
+    if not silent or entry.status < 500 or OWN in found.causes or not found.causes:
+        return found
+    return found._replace(causes=(*found.causes, OWN))
+
+
 @lru_cache(1024)
-def _by_status(product: str, status: int) -> Finding:
-    """Return what a product's status alone can stand for."""
+def _made_with(product: str, status: int) -> Finding:
+    """Return what a product means when it made an answer with this status itself."""
     for kin in _KIN.get(product, (product,)):
         known = products().get(kin)
         fitting = [one for one in known.answers if status in one.status and not one.where] if known else []

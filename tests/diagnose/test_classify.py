@@ -111,7 +111,9 @@ def test_what_cannot_occur_is_our_own_error(signal: str) -> None:
 
 
 def test_every_cause_is_reached() -> None:
-    assert {cause.code for rows in table().values() for _, cause in rows} == {c.code for c in catalogue().values() if not c.elsewhere}
+    assert {cause.code for rows in table().values() for _, cause in rows} == {
+        c.code for c in catalogue().values() if not c.elsewhere
+    }
 
 
 def test_no_row_is_shadowed_by_an_earlier_one() -> None:

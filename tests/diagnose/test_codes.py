@@ -231,7 +231,7 @@ def test_a_well_known_code_means_what_it_should(code: str, product: str, cause: 
         ("(13)Permission denied: AH00957: http: attempt to connect to 10.1.2.3:8080 (10.1.2.3:8080) failed", "apache-ah",
          "connection-prohibited", True),
         ("(70007)The timeout specified has expired: AH01102: error reading status line from remote server a:80", "apache-ah",
-         "response-timeout", True),
+         "response-timeout", False),
         ("(111)Connection refused: proxy: HTTP: attempt to connect to 10.1.2.3:8080 (10.1.2.3) failed", "apache-ah",
          "connection-refused", True),
         ("(70014)End of file found: AH01102: error reading status line from remote server a:80", "apache-ah",

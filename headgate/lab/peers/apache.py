@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..scenario import Scenario
 from ..settings import CONNECT, REQUEST_BODY, Setting
-from .peer import Peer
+from .peer import Peer, open_to_workers
 
 _MODULES = Path("/usr/lib/apache2/modules")
 _LOADED = (
@@ -70,5 +70,5 @@ def _command(program: str, setting: Setting, path: str) -> list[str]:
     return [program, "-D", "FOREGROUND", "-f", path]
 
 
-PEER = Peer("apache2", "apache.conf", configuration, _command, ("-v",), unsuited=_unsuited)
+PEER = Peer("apache2", "apache.conf", configuration, _command, ("-v",), unsuited=_unsuited, prepare=open_to_workers)
 """Apache. It checks a server's certificate against the Host of the request, since the servers are told as addresses."""

@@ -1,7 +1,12 @@
 """What the lab has to know about another gateway: how it is configured, started and asked for its version, and what it logs."""
 
+import contextlib
+import os
+import stat
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..scenario import Scenario
 from ..settings import Setting
@@ -17,6 +22,19 @@ def _nothing(setting: Setting) -> None:
 
 def _no_companions(setting: Setting) -> dict[str, list[str]]:
     return {}
+
+
+def open_to_workers(setting: Setting) -> None:
+    """Prepare for a gateway that, started by root, works as another user: it must get at its files and the lab's sockets."""
+    if os.geteuid() != 0:
+        return
+    setting.folder.chmod(0o777)
+    for parent in setting.folder.parents:
+        if parent == Path(tempfile.gettempdir()):
+            break
+        mode = stat.S_IMODE(parent.stat().st_mode)
+        with contextlib.suppress(OSError):
+            parent.chmod(mode | 0o011)
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,12 @@ It tries each peer once when it starts. One that did not answer then counts as d
 once; ERR_CONNECT_FAIL is what it says as a forward proxy, which tries the server for each request.
 """
 
-import contextlib
-import os
-import stat
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..layout import host_and_port
 from ..scenario import Scenario
 from ..settings import REQUEST_BODY, Setting
-from .peer import Peer
+from .peer import Peer, open_to_workers
 
 
 def configuration(setting: Setting) -> str:
@@ -70,22 +65,9 @@ def _unsuited(scenario: Scenario) -> str:
     return ""
 
 
-def _prepare(setting: Setting) -> None:
-    """Started by root it works as another user, who must get at its folder."""
-    if os.geteuid() != 0:
-        return
-    setting.folder.chmod(0o777)
-    for parent in setting.folder.parents:
-        if parent == Path(tempfile.gettempdir()):
-            break
-        mode = stat.S_IMODE(parent.stat().st_mode)
-        with contextlib.suppress(OSError):
-            parent.chmod(mode | 0o011)
-
-
 def _command(program: str, setting: Setting, path: str) -> list[str]:
     return [program, "-N", "-n", f"lab{setting.port}", "-f", path]  # the name keeps its shared memory apart from others
 
 
-PEER = Peer("squid", "squid.conf", configuration, _command, ("-v",), unsuited=_unsuited, prepare=_prepare)
+PEER = Peer("squid", "squid.conf", configuration, _command, ("-v",), unsuited=_unsuited, prepare=open_to_workers)
 """Squid."""
