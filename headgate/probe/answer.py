@@ -22,6 +22,8 @@ _LIMITS: Final = WireLimits()
 _READ: Final = 65_536
 _MOST: Final = 4 * BODY_MAX
 """Most bytes of a body that are read; then the connection is closed, and what there is counts."""
+_WINDOWS: Final = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
+"""zlib's window bits by coding; "deflate" is sent with and without zlib's frame."""
 _INTERIM_MOST: Final = 20
 _MORE: Final = 0.7
 """Seconds to read on after illegal bytes, so that there is something to show."""
@@ -54,10 +56,10 @@ class AnswerReader:
         if self.attempt.signal is None:
             self.attempt.t_end = time.monotonic()
         coding = dict(fields).get("content-encoding", "")
-        decoded = self._decoded(body, coding)
+        shown = self._decoded(body, coding)
         seconds, length = self.attempt.t_head - self._begun, head.announced if head.announced >= 0 else size
         reason = head.reason_line[4:].decode("utf-8", "replace")
-        return Captured(head.status, reason, f"1.{head.minor}", fields, decoded[:BODY_MAX], length, seconds, url, complete)
+        return Captured(head.status, reason, f"1.{head.minor}", fields, shown[:BODY_MAX], length, seconds, url, complete)
 
     # The head.
 
@@ -68,6 +70,7 @@ class AnswerReader:
             try:
                 head = read_response_head(raw, self.method, _LIMITS)
             except Refused as refused:
+                self._buffer = raw + b"\r\n" + self._buffer  # for the lenient reader
                 raise _refused(refused, HEAD) from None
             if head.status >= 200 or head.status == 101:
                 return head, raw
@@ -115,7 +118,8 @@ class AnswerReader:
 
     def _leniently(self, url: str) -> Captured | None:
         """Return what a forgiving reader makes of the bytes, None where they resemble no answer."""
-        found = heads(self._buffer) if self._buffer.startswith(b"HTTP/") else []
+        begun = self._buffer.startswith(b"HTTP/") and b"\n" in self._buffer  # the first line is complete
+        found = heads(self._buffer) if begun else []
         if not found or not 100 <= found[0].status <= 599:
             return None
         one = found[0]
@@ -159,26 +163,21 @@ class AnswerReader:
 
     def _decoded(self, body: bytes, coding: str) -> bytes:
         """Return the body without its content coding; where it does not decode, that is the failure."""
-        if coding.lower() not in ("gzip", "x-gzip", "deflate") or not body or self.method == b"HEAD":
-            return body
-        try:
-            return unzipped(body, coding.lower())
-        except zlib.error as error:
-            if self.attempt.signal is None:
-                fail(self.attempt, Broken(BODY, s.CODING, {"coding": coding, "error": str(error)}))
-            return body
+        return body if self.method == b"HEAD" else decoded(self.attempt, body, coding)
 
 
-def unzipped(body: bytes, coding: str) -> bytes:
-    """Return at most BODY_MAX decoded bytes. Raises zlib.error."""
-    for window in (31,) if coding != "deflate" else (15, -15):
+def decoded(attempt: Attempt, body: bytes, coding: str) -> bytes:
+    """Return at most BODY_MAX bytes without their content coding; where it does not decode, that is the attempt's failure."""
+    windows = _WINDOWS.get(coding.strip().lower(), ())
+    error = ""
+    for window in windows if body else ():
         try:
             return zlib.decompressobj(window).decompress(body, BODY_MAX)
-        except zlib.error:
-            if window != (31 if coding != "deflate" else -15):
-                continue
-            raise
-    return body
+        except zlib.error as found:
+            error = str(found)
+    if error and attempt.signal is None:
+        fail(attempt, Broken(BODY, s.CODING, {"coding": coding, "error": error}))
+    return body[:BODY_MAX]
 
 
 def _done(head: ResponseHead, chunks: ChunkReader | None, payload: bytes) -> bool:

@@ -39,7 +39,8 @@ async def tls_look(host: str, ip: str, port: int, seconds: float, begun: float, 
     attempt.t_end = time.monotonic()
     facts["without_sni"] = await _without_name(host, ip, port, facts["certificate"])
     took = duration((attempt.t_end - at) * 1000)
-    text = f"{facts['version']}, {facts['alpn'] or 'no ALPN'}, certificate for {facts['days_left']:.0f} more days, in {took}"
+    days = f"certificate for {facts['days_left']:.0f} more days, " if "days_left" in facts else ""
+    text = f"{facts['version']}, {facts['alpn'] or 'no ALPN'}, {days}in {took}"
     return Look("tls", label, True, text, at - begun, time.monotonic() - at, attempt, facts=facts)
 
 
@@ -47,12 +48,20 @@ def _session(link: Link) -> dict[str, Any]:
     """Return what a verified session shows."""
     tls = link.tls
     assert tls is not None
-    shown = describe(tls.getpeercert(binary_form=True) or b"")
+    shown = _described(tls.getpeercert(binary_form=True) or b"")
     cipher = tls.cipher()
     return {
         "version": tls.version() or "", "cipher": cipher[0] if cipher else "", "alpn": tls.selected_alpn_protocol() or "",
         "certificate": shown, "trusted": True,
     } | _days(shown)  # fmt: skip
+
+
+def _described(der: bytes) -> dict[str, str]:
+    """Return what a certificate says; empty where OpenSSL took one that the stricter reader does not."""
+    try:
+        return describe(der)
+    except ValueError:
+        return {}
 
 
 def _days(shown: dict[str, str]) -> dict[str, float]:
@@ -76,11 +85,11 @@ async def _without_name(host: str, ip: str, port: int, shown: dict[str, str]) ->
     blind = context(verify=False)
     try:
         sock = await connect(attempt, (ip, port), _WITHOUT_NAME)
-        async with asyncio.timeout(_WITHOUT_NAME):
-            link = Link(*await asyncio.open_connection(sock=sock, ssl=blind, server_hostname=""))
+        async with asyncio.timeout(_WITHOUT_NAME):  # an address is never sent as a server name (RFC 6066 3)
+            link = Link(*await asyncio.open_connection(sock=sock, ssl=blind, server_hostname=ip))
         tls = link.tls
         der = tls.getpeercert(binary_form=True) if tls is not None else None
         await link.close()
     except (Broken, OSError, ssl.SSLError, TimeoutError, ValueError):
         return "failed"
-    return "same" if der and describe(der) == shown else "other"
+    return "same" if der and _described(der) == shown else "other"

@@ -1,6 +1,7 @@
 """Owns how a connection for a probe is opened: TCP or a unix socket, through a proxy's CONNECT or not, TLS on top."""
 
 import asyncio
+import re
 import socket
 import ssl
 import time
@@ -14,10 +15,14 @@ from ..model import signals as s
 from ..model.exchange import Attempt
 from ..model.phases import CONNECT, HEAD, TLS
 from ..net.peercertificate import peer_certificate
+from ..wire.status_line import not_http
 from .failing import Broken, late, of_connect, of_stream
 
 T = TypeVar("T")
+_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-9])[0-9]{2}\b")
 _HEAD_MAX: Final = 65_536
+_PATH_MAX: Final = 107
+"""Longest path of a unix socket, bytes (unix(7))."""
 _LOOK: Final = 1.2
 """Seconds to look at a refused certificate once more."""
 
@@ -78,20 +83,41 @@ async def connect(attempt: Attempt, where: tuple[str, int] | str, seconds: float
     """Return a connected socket; `where` is address and port, or the path of a unix socket. Raises Broken."""
     attempt.phase = CONNECT
     path = where if isinstance(where, str) else ""
-    family = socket.AF_UNIX if path else socket.AF_INET6 if ":" in where[0] else socket.AF_INET
-    attempt.address = f"unix:{path}" if path else _text(where[0], int(where[1]))
+    if path:
+        return _connect_unix(attempt, path)
+    family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+    attempt.address = _text(where[0], int(where[1]))
     try:
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:
-        raise of_connect(error, CONNECT, path) from None
+        raise of_connect(error, CONNECT) from None
     try:
         await within(seconds, CONNECT, asyncio.get_running_loop().sock_connect(sock, where))
     except OSError as error:
         sock.close()
-        raise of_connect(error, CONNECT, path) from None
+        raise of_connect(error, CONNECT) from None
     except BaseException:
         sock.close()
         raise
+    attempt.t_connected = time.monotonic()
+    return sock
+
+
+def _connect_unix(attempt: Attempt, path: str) -> socket.socket:
+    """Return a socket connected to a unix socket. It never waits, and EAGAIN (a full queue) is not for the loop to wait on."""
+    attempt.address = f"unix:{path}"
+    if len(path.encode()) > _PATH_MAX or "\0" in path:
+        raise Broken(
+            CONNECT, s.MISCONFIGURED, {"path": path, "error": f"no possible path of a socket (at most {_PATH_MAX} bytes)"}
+        )
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        raise of_connect(error, CONNECT, path) from None
+    code = sock.connect_ex(path)
+    if code:
+        sock.close()
+        raise of_connect(OSError(code, ""), CONNECT, path)
     attempt.t_connected = time.monotonic()
     return sock
 
@@ -129,6 +155,18 @@ async def secure(attempt: Attempt, sock: socket.socket, name: str, tls: ssl.SSLC
     return link
 
 
+async def secure_inside(attempt: Attempt, link: Link, name: str, tls: ssl.SSLContext, seconds: float) -> None:
+    """Do the handshake with a site inside a proxy's tunnel. Raises Broken."""
+    attempt.phase = TLS
+    try:
+        await within(seconds, TLS, link.writer.start_tls(tls, server_hostname=name))
+    except OSError as error:
+        broken = of_stream(error, TLS)
+        broken.facts["name"] = name
+        raise broken from None
+    attempt.t_secured = time.monotonic()
+
+
 async def _shown(attempt: Attempt, name: str, tls: ssl.SSLContext) -> dict[str, str]:
     try:
         async with asyncio.timeout(_LOOK):
@@ -146,11 +184,15 @@ async def tunnel(link: Link, authority: str, seconds: float) -> None:
         raise Broken(HEAD, s.EOF, {"error": "the proxy gave no answer to CONNECT"}) from None
     except OSError as error:
         raise of_stream(error, HEAD) from None
-    found = heads(head)
-    if not found or not 200 <= found[0].status < 300:
-        body = await _some(link, seconds)
-        answer = (heads(head + body) or [Captured(headless=True, body=head + body)])[0]
-        raise Refusal(answer)
+    status = _STATUS.match(head)
+    if status is None:
+        raise Broken(HEAD, s.MALFORMED, not_http(head).facts)
+    if status[1] == b"2":
+        return
+    found = heads(head + await _some(link, seconds))
+    if not found:
+        raise Broken(HEAD, s.MALFORMED, not_http(head).facts)
+    raise Refusal(found[0])
 
 
 async def _some(link: Link, seconds: float) -> bytes:

@@ -1,18 +1,21 @@
 """Owns one HTTP/1.1 request of the probe: how it is written, over which connection it goes, and the record of it."""
 
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..diagnose.captured import Captured
+from ..model import signals as s
 from ..model.exchange import Attempt
-from ..model.phases import RESOLVE, SEND
+from ..model.phases import HEAD, RESOLVE, SEND
 from .answer import AnswerReader
-from .failing import Broken, fail, late, of_stream
-from .link import Link, Refusal, connect, context, plain, secure, tunnel, within
+from .failing import Broken, fail, of_stream
+from .link import Link, Refusal, connect, context, plain, secure, secure_inside, tunnel, within
 from .names import resolve
 from .url import Url
 
+_UNSAFE: Final = re.compile(r"[\r\n\0]+")
 _CONNECT: Final = 10.0
 """Most seconds for connecting, and for a handshake."""
 
@@ -43,7 +46,7 @@ class Sent:
             rows.append("Content-Length: 0")
         if "connection" not in given:
             rows.append(f"Connection: {'keep-alive' if kept else 'close'}")
-        return "\r\n".join((*rows, "", "")).encode("utf-8", "replace")
+        return "\r\n".join((*(_UNSAFE.sub(" ", row) for row in rows), "", "")).encode("utf-8", "replace")
 
 
 class Connection:
@@ -84,11 +87,7 @@ async def ask(sent: Sent, seconds: float, connection: Connection | None = None) 
             _reuse(attempt, link)
         captured, keep = await _exchange(sent, attempt, link, end, kept=connection is not None)
     except Refusal as refusal:
-        attempt.t_end, attempt.status = time.monotonic(), refusal.captured.status
-        answer = refusal.captured
-        extra = {"connect": str(answer.status)}
-        fields = (answer.status, answer.reason, answer.version, answer.fields, answer.body, answer.length, attempt.t_end - begun)
-        return attempt, Captured(*fields, sent.url.text, extra=extra)
+        return attempt, refused(sent, attempt, refusal)
     except Broken as broken:
         fail(attempt, broken)
         captured, keep = None, False
@@ -98,6 +97,14 @@ async def ask(sent: Sent, seconds: float, connection: Connection | None = None) 
     if link is not None and not keep:
         await link.close()
     return attempt, captured
+
+
+def refused(sent: Sent, attempt: Attempt, refusal: Refusal) -> Captured:
+    """Return what a proxy answered to CONNECT, as the answer of the attempt."""
+    answer = refusal.captured
+    attempt.t_end, attempt.status = time.monotonic(), answer.status
+    extra = {"connect": str(answer.status)}
+    return replace(answer, seconds=attempt.t_end - attempt.t_start, url=sent.url.text, extra=extra)
 
 
 def _reuse(attempt: Attempt, link: Link) -> None:
@@ -126,22 +133,11 @@ async def open_link(sent: Sent, attempt: Attempt, end: float) -> Link:
         try:
             authority = sent.url.authority if ":" in sent.url.authority.rpartition("]")[2] else f"{sent.url.authority}:443"
             await tunnel(link, authority, _left(end))
-            await within(_left(end), SEND, _start_tls(link, sent, attempt))
+            await secure_inside(attempt, link, sent.url.host, context(sent.ca, sent.verify, sent.alpn), _left(end))
         except BaseException:
             await link.close()
             raise
     return link
-
-
-async def _start_tls(link: Link, sent: Sent, attempt: Attempt) -> None:
-    """TLS with the site, inside a proxy's tunnel."""
-    try:
-        await link.writer.start_tls(context(sent.ca, sent.verify, sent.alpn), server_hostname=sent.url.host)
-    except OSError as error:
-        broken = of_stream(error, 3)
-        broken.facts["name"] = sent.url.host
-        raise broken from None
-    attempt.t_secured = time.monotonic()
 
 
 async def _place(sent: Sent, attempt: Attempt, end: float) -> tuple[str, int] | str:
@@ -166,6 +162,8 @@ def _left(end: float) -> float:
 async def _exchange(sent: Sent, attempt: Attempt, link: Link, end: float, kept: bool) -> tuple[Captured | None, bool]:
     """Send the request on an open connection and read the answer; return it, and whether the connection can be kept."""
     attempt.phase = SEND
+    if link.requests and link.reader.at_eof():
+        raise Broken(HEAD, s.EOF)  # the server closed while the connection rested: nothing was sent
     data = sent.lines(kept)
     try:
         link.writer.write(data)
@@ -178,6 +176,3 @@ async def _exchange(sent: Sent, attempt: Attempt, link: Link, end: float, kept: 
     link.requests += 1
     link.rested = time.monotonic()
     return captured, kept and reader.keep_alive and attempt.signal is None
-
-
-__all__ = ["Connection", "Sent", "ask", "late", "open_link"]

@@ -7,6 +7,7 @@ from typing import Final
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
@@ -16,13 +17,14 @@ from ..diagnose.catalogue import catalogue
 from ..model import signals as s
 from ..model.exchange import NEVER, Attempt
 from ..model.phases import BODY, HEAD, SEND, TLS
-from .answer import unzipped
+from .answer import decoded
 from .failing import Broken, fail, late, of_stream
 from .link import Link, Refusal
-from .request import Sent, open_link
+from .request import Sent, open_link, refused
 
 _READ: Final = 65_536
 _STREAM: Final = 1
+_OF_CONNECTION: Final = frozenset({"connection", "host", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 
 
 class _Answer:
@@ -54,7 +56,7 @@ async def ask2(sent: Sent, seconds: float) -> tuple[Attempt, Captured | None]:
     except Broken as broken:
         fail(attempt, broken)
     except Refusal as refusal:
-        return attempt, refusal.captured
+        return attempt, refused(sent, attempt, refusal)
     finally:
         if link is not None:
             await link.close()
@@ -64,19 +66,17 @@ async def ask2(sent: Sent, seconds: float) -> tuple[Attempt, Captured | None]:
 
 
 async def _exchange(sent: Sent, attempt: Attempt, link: Link, end: float, answer: _Answer) -> None:
-    talk = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+    talk = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
     talk.local_settings = h2.settings.Settings(client=True, initial_values={h2.settings.SettingCodes.ENABLE_PUSH: 0})
     talk.initiate_connection()
-    fields = [(name.lower(), value) for name, value in sent.fields if name.lower() not in ("connection", "host")]
-    head = [(":method", sent.method), (":scheme", "https"), (":authority", sent.url.authority), (":path", sent.url.target)]
-    talk.send_headers(_STREAM, [*head, *fields], end_stream=True)
+    talk.send_headers(_STREAM, _head(sent), end_stream=True)
     await _write(talk, attempt, link)
     attempt.t_sent = time.monotonic()
     attempt.phase = HEAD
     while not answer.done:
         data = await _more(attempt, link, end)
         if not data:
-            raise Broken(attempt.phase, s.EOF)
+            raise _unanswered(attempt, Broken(attempt.phase, s.EOF))
         try:
             for event in talk.receive_data(data):
                 _take(event, attempt, answer, talk)
@@ -88,11 +88,19 @@ async def _exchange(sent: Sent, attempt: Attempt, link: Link, end: float, answer
         _broke(attempt, answer.error)
 
 
+def _head(sent: Sent) -> list[tuple[str, str]]:
+    """Return the request's fields; Host goes into :authority, fields of the connection stay out (RFC 9113 8.2.2)."""
+    given = [(name.lower(), value) for name, value in sent.fields]
+    host = next((value for name, value in given if name == "host"), sent.url.authority)
+    head = [(":method", sent.method), (":scheme", "https"), (":authority", host), (":path", sent.url.target)]
+    return [*head, *(pair for pair in given if pair[0] not in _OF_CONNECTION)]
+
+
 def _take(event: h2.events.Event, attempt: Attempt, answer: _Answer, talk: h2.connection.H2Connection) -> None:
     if isinstance(event, h2.events.ResponseReceived):
         attempt.t_head = time.monotonic()
         attempt.phase = BODY
-        pairs = [(str(name), str(value)) for name, value in event.headers or ()]
+        pairs = [(_text(name), _text(value)) for name, value in event.headers or ()]
         status = dict(pairs).get(":status", "0")
         answer.status = attempt.status = int(status) if status.isdigit() else 0
         answer.fields = lower(pair for pair in pairs if not pair[0].startswith(":"))
@@ -104,9 +112,22 @@ def _take(event: h2.events.Event, attempt: Attempt, answer: _Answer, talk: h2.co
     elif isinstance(event, h2.events.StreamEnded):
         answer.done = True
     elif isinstance(event, h2.events.StreamReset):
-        answer.done, answer.error = True, f"the server reset the stream (error {event.error_code})"
+        if not answer.done:  # after the answer's end it only says that the rest of the request is not wanted
+            answer.done, answer.error = True, f"the server reset the stream ({_code(event.error_code)})"
     elif isinstance(event, h2.events.ConnectionTerminated):
-        answer.done, answer.error = True, f"the server ended the connection (GOAWAY, error {event.error_code})"
+        served = not event.error_code and (event.last_stream_id or 0) >= _STREAM
+        if not answer.done and not served:  # in order, and with our stream still to be served: the answer is yet to come
+            answer.done, answer.error = True, f"the server ended the connection (GOAWAY, {_code(event.error_code)})"
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _code(code: object) -> str:
+    """Return an error code by name and number: "INTERNAL_ERROR, 2"."""
+    number = int(code) if isinstance(code, int) else 0
+    return f"{code.name}, {number}" if isinstance(code, h2.errors.ErrorCodes) else f"error {number}"
 
 
 async def _write(talk: h2.connection.H2Connection, attempt: Attempt, link: Link) -> None:
@@ -126,13 +147,20 @@ async def _more(attempt: Attempt, link: Link, end: float) -> bytes:
         async with asyncio.timeout(max(0.0, end - time.monotonic())):
             data = await link.reader.read(_READ)
     except TimeoutError:
-        raise late(attempt.phase, end - attempt.t_start) from None
+        raise _unanswered(attempt, late(attempt.phase, end - attempt.t_start)) from None
     except OSError as error:
-        raise of_stream(error, attempt.phase) from None
+        raise _unanswered(attempt, of_stream(error, attempt.phase)) from None
     if data and attempt.t_first == NEVER:
         attempt.t_first = time.monotonic()
     attempt.received += len(data)
     return data
+
+
+def _unanswered(attempt: Attempt, broken: Broken) -> Broken:
+    """Settings and the like are no part of an answer: until its head comes, nothing has come."""
+    if broken.phase == HEAD:
+        broken.facts["untouched"] = True
+    return broken
 
 
 def _broke(attempt: Attempt, error: str) -> None:
@@ -146,9 +174,10 @@ def _captured(sent: Sent, attempt: Attempt, answer: _Answer, begun: float) -> Ca
         return None
     fields = dict(answer.fields)
     announced = fields.get("content-length", "")
+    body = decoded(attempt, answer.body, fields.get("content-encoding", ""))
     extra = {"http2": answer.error} if answer.error else {}
     return Captured(
-        answer.status, "", "2", answer.fields, unzipped(answer.body, fields.get("content-encoding", "")),
+        answer.status, "", "2", answer.fields, body,
         int(announced) if announced.isdigit() and len(announced) < 16 else answer.received, attempt.t_head - begun, sent.url.text,
         attempt.signal is None, extra=extra,
     )  # fmt: skip
