@@ -7,7 +7,7 @@ SYSTEM := $(shell /usr/bin/python3.11 -c 'import ensurepip, os, sysconfig; asser
 PYTHON ?= $(or $(SYSTEM),python3.11)
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench lab fixtures docs lock clean
+.PHONY: help demo test check bench lab fixtures accuracy docs lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
@@ -33,9 +33,13 @@ lab: $(READY) $(VENV)/.envoy ## Score nginx, HAProxy and Envoy beside Headgate, 
 fixtures: $(READY) $(VENV)/.envoy $(VENV)/.gateways ## Record what eight other gateways say when their upstream fails, for the tests
 	$(BIN)/headgate lab capture --out tests/fixtures/gateways --samples headgate/knowledge/samples
 
+accuracy: $(READY) $(VENV)/.envoy $(VENV)/.gateways ## Break eight real gateways, see how often the doctor is right, into docs/accuracy.md
+	$(BIN)/python benchmarks/accuracy.py --write --misses
+
 docs: $(READY) ## Regenerate the parts of docs/ that come from data
 	$(BIN)/python -m headgate.config.reference docs/configuration.md
 	$(BIN)/python -m headgate.diagnose.reference docs
+	$(BIN)/python -m headgate.diagnose.handbook docs
 
 lock: $(READY) ## Pin every dependency with hashes
 	$(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
