@@ -46,8 +46,11 @@ def test_a_plain_answer_fills_everything(answer: Callable[..., Result]) -> None:
     assert (captured.length, captured.complete, captured.url) == (3, True, attempt.server)
     assert (attempt.status, attempt.cause, attempt.signal, attempt.phase) == (502, None, None, BODY)
     times = (attempt.t_start, attempt.t_connected, attempt.t_sent, attempt.t_first, attempt.t_head, attempt.t_end)
-    assert NEVER not in times and list(times) == sorted(times)
-    assert attempt.address.startswith("127.0.0.1:") and attempt.sent > 0 and attempt.body_received == attempt.body_expected == 3
+    assert NEVER not in times
+    assert list(times) == sorted(times)
+    assert attempt.address.startswith("127.0.0.1:")
+    assert attempt.sent > 0
+    assert attempt.body_received == attempt.body_expected == 3
 
 
 def test_what_is_sent(served: Callable[..., Any]) -> None:
@@ -79,20 +82,23 @@ def test_codings_are_undone(answer: Callable[..., Result], coding: str, body: by
     attempt, captured = answer(
         f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     )
-    assert captured is not None and attempt.cause is None
+    assert captured is not None
+    assert attempt.cause is None
     assert (captured.body, captured.length) == (b"hello" * 99, len(body))
 
 
 def test_a_coding_that_does_not_decode_is_a_failure_with_an_answer(answer: Callable[..., Result]) -> None:
     attempt, captured = answer(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello")
     assert code(attempt) == "content-coding-invalid"
-    assert captured is not None and (captured.status, captured.body) == (200, b"hello")
+    assert captured is not None
+    assert (captured.status, captured.body) == (200, b"hello")
 
 
 def test_a_bomb_stays_small(answer: Callable[..., Result]) -> None:
     bomb = gzip.compress(bytes(50_000_000))
     _, captured = answer(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb)
-    assert captured is not None and len(captured.body) == BODY_MAX
+    assert captured is not None
+    assert len(captured.body) == BODY_MAX
 
 
 def test_chunks_and_interim_answers(answer: Callable[..., Result]) -> None:
@@ -104,7 +110,8 @@ def test_chunks_and_interim_answers(answer: Callable[..., Result]) -> None:
         b"c\r\n2;x=y\r\nde\r\n0\r\nX-T: 1\r\n\r\n",
         stay=True,
     )
-    assert captured is not None and attempt.cause is None
+    assert captured is not None
+    assert attempt.cause is None
     assert (captured.status, captured.body, captured.length, captured.complete) == (200, b"abcde", 5, True)
 
 
@@ -117,7 +124,8 @@ def test_until_close_and_http_1_0(answer: Callable[..., Result]) -> None:
 def test_answers_without_body(answer: Callable[..., Result]) -> None:
     for status, method in ((200, "HEAD"), (304, "GET")):
         attempt, captured = answer(b"HTTP/1.1 %d X\r\nContent-Length: 500\r\n\r\n" % status, method=method, stay=True)
-        assert captured is not None and (captured.body, captured.length, captured.complete) == (b"", 500, True)
+        assert captured is not None
+        assert (captured.body, captured.length, captured.complete) == (b"", 500, True)
         assert attempt.cause is None
 
 
@@ -157,9 +165,11 @@ def test_what_is_wrong_is_named(answer: Callable[..., Result], pieces: tuple[byt
 
 def test_the_broken_rule_is_told_with_place_and_excerpt(answer: Callable[..., Result]) -> None:
     attempt, _ = answer(b"SSH-2.0-OpenSSH_9.2\r\n", first=True)
-    assert attempt.facts is not None and attempt.phase == HEAD
+    assert attempt.facts is not None
+    assert attempt.phase == HEAD
     assert (attempt.signal, attempt.facts["rule"], attempt.facts["offset"]) == ("malformed", "not-http", 0)
-    assert attempt.facts["looks_like"] == "ssh" and attempt.facts["excerpt"].startswith(b"SSH-2.0")
+    assert attempt.facts["looks_like"] == "ssh"
+    assert attempt.facts["excerpt"].startswith(b"SSH-2.0")
 
 
 def test_an_endless_head_ends(answer: Callable[..., Result]) -> None:
@@ -176,8 +186,10 @@ def test_an_endless_body_is_cut_at_the_cap(served: Callable[..., Any]) -> None:
             await writer.drain()
 
     attempt, captured = served(handler, lambda port: ask(at(port), 10))
-    assert captured is not None and (len(captured.body), captured.length) == (BODY_MAX, -1)
-    assert attempt.cause is None and attempt.received < 3_000_000
+    assert captured is not None
+    assert (len(captured.body), captured.length) == (BODY_MAX, -1)
+    assert attempt.cause is None
+    assert attempt.received < 3_000_000
 
 
 @pytest.mark.parametrize(
@@ -193,7 +205,8 @@ def test_every_wait_ends(answer: Callable[..., Result], pieces: tuple[bytes | fl
     attempt, captured = answer(*pieces, seconds=0.4, stay=True)
     assert (attempt.signal, code(attempt)) == ("deadline", cause)
     assert (captured is not None) == (cause == "body-stalled")
-    assert attempt.facts is not None and attempt.facts["limit_value"] <= 0.5
+    assert attempt.facts is not None
+    assert attempt.facts["limit_value"] <= 0.5
 
 
 def test_a_reset_before_and_in_the_answer(served: Callable[..., Any]) -> None:
@@ -213,7 +226,9 @@ def test_a_reset_before_and_in_the_answer(served: Callable[..., Any]) -> None:
     attempt, captured = served(resetting(b"HTTP/1.1 200 OK\r\n"), lambda port: ask(at(port), 5))
     assert code(attempt) == "head-reset"
     attempt, captured = served(resetting(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"), lambda port: ask(at(port), 5))
-    assert code(attempt) == "body-reset" and captured is not None and captured.body == b"ab"
+    assert code(attempt) == "body-reset"
+    assert captured is not None
+    assert captured.body == b"ab"
 
 
 def test_refused_and_no_such_name() -> None:
@@ -222,7 +237,8 @@ def test_refused_and_no_such_name() -> None:
         attempt, captured = asyncio.run(ask(at(sock.getsockname()[1]), 5))
     assert (code(attempt), captured, attempt.phase) == ("connection-refused", None, CONNECT)
     attempt, captured = asyncio.run(ask(Sent(parse_url("http://nowhere.invalid/")), 5))
-    assert captured is None and code(attempt).startswith("dns-")
+    assert captured is None
+    assert code(attempt).startswith("dns-")
 
 
 def test_a_unix_socket(served: Callable[..., Any], says: Callable[..., Any], tmp_path: Any) -> None:
@@ -231,7 +247,9 @@ def test_a_unix_socket(served: Callable[..., Any], says: Callable[..., Any], tmp
     assert (code(attempt), captured) == ("socket-missing", None)
     handler = says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
     attempt, captured = served(handler, lambda path: ask(sent, 5), path=sent.unix)
-    assert captured is not None and captured.body == b"hi" and attempt.address == f"unix:{sent.unix}"
+    assert captured is not None
+    assert captured.body == b"hi"
+    assert attempt.address == f"unix:{sent.unix}"
     attempt, _ = asyncio.run(ask(replace(sent, unix="/" + "a" * 200), 5))
     assert code(attempt) == "address-unusable"
 
@@ -285,10 +303,16 @@ def test_a_kept_connection_that_the_server_closes_while_it_rests(
 
     first, second, third = served(serving(2), client, tls=certificates.context("good") if secured else None)
     assert [one[1].body for one in (first, second)] == [b"0", b"1"]
-    assert not first[0].reused and second[0].reused and second[0].requests == 1 and second[0].idle >= 0
-    assert second[0].address == first[0].address and second[0].t_connected == NEVER
+    assert not first[0].reused
+    assert second[0].reused
+    assert second[0].requests == 1
+    assert second[0].idle >= 0
+    assert second[0].address == first[0].address
+    assert second[0].t_connected == NEVER
     assert (code(third[0]), third[1]) == ("closed-on-reuse", None)
-    assert third[0].reused and third[0].facts["idle_ms"] >= 100 and third[0].facts["requests"] == 2
+    assert third[0].reused
+    assert third[0].facts["idle_ms"] >= 100
+    assert third[0].facts["requests"] == 2
 
 
 def test_a_kept_connection_that_the_server_closes_upon_the_request(served: Callable[..., Any]) -> None:
@@ -324,11 +348,14 @@ def test_over_tls(served: Callable[..., Any], says: Callable[..., Any], certific
     handler = says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
     good, expired = certificates.context("good"), certificates.context("expired")
     attempt, captured = served(handler, lambda port: ask(over_tls(port, certificates), 5), tls=good)
-    assert captured is not None and captured.body == b"hi" and attempt.t_secured >= attempt.t_connected > 0
+    assert captured is not None
+    assert captured.body == b"hi"
+    assert attempt.t_secured >= attempt.t_connected > 0
     attempt, captured = served(handler, lambda port: ask(over_tls(port, certificates), 5), tls=expired)
     assert (code(attempt), captured) == ("certificate-expired", None)
     attempt, captured = served(handler, lambda port: ask(over_tls(port, certificates, verify=False), 5), tls=expired)
-    assert captured is not None and captured.body == b"hi"
+    assert captured is not None
+    assert captured.body == b"hi"
 
 
 def test_a_client_certificate_is_wanted_after_the_handshake(handshaking: Callable[..., Any], certificates: Certificates) -> None:
@@ -348,7 +375,7 @@ def test_a_proxy_is_asked_with_the_whole_url(served: Callable[..., Any]) -> None
     async def client(port: int) -> Result:
         return await ask(Sent(parse_url("http://site.test/a"), proxy=parse_url(f"http://127.0.0.1:{port}")), 5)
 
-    attempt, captured = served(handler, client)
+    _attempt, captured = served(handler, client)
     assert captured.body == b"GET http://site.test/a HTTP/1.1"
 
 
@@ -360,7 +387,9 @@ def test_a_proxy_that_refuses_connect_gives_its_answer(served: Callable[..., Any
     handler = says(b"HTTP/1.1 502 Bad Gateway\r\nServer: squid\r\nContent-Length: 4\r\n\r\noops")
     attempt, captured = served(handler, lambda port: ask(through(port), 5))
     assert (captured.status, captured.header("server"), captured.body) == (502, "squid", b"oops")
-    assert captured.extra == {"connect": "502"} and captured.url == f"https://{NAME}/" and attempt.status == 502
+    assert captured.extra == {"connect": "502"}
+    assert captured.url == f"https://{NAME}/"
+    assert attempt.status == 502
 
 
 @pytest.mark.parametrize(
