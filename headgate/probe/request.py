@@ -33,6 +33,7 @@ class Sent:
     ca: str = ""  # file of further authorities to trust
     verify: bool = True
     alpn: tuple[str, ...] = ("http/1.1",)
+    connect: float = _CONNECT  # most seconds for connecting
 
     def lines(self, kept: bool) -> bytes:
         """Return the request as it goes out. kept: another one may follow on the connection."""
@@ -91,6 +92,10 @@ async def ask(sent: Sent, seconds: float, connection: Connection | None = None) 
     except Broken as broken:
         fail(attempt, broken)
         captured, keep = None, False
+    except BaseException:  # the examination's time is up
+        if link is not None:
+            await link.close()
+        raise
     if connection is not None:
         connection.link = link if keep else None
         connection._used = True
@@ -121,7 +126,7 @@ def _bracketed(peer: object) -> str:
 async def open_link(sent: Sent, attempt: Attempt, end: float) -> Link:
     """Open the connection for a request. Raises Broken, Refusal."""
     where = await _place(sent, attempt, end)
-    sock = await connect(attempt, where, _left(end))
+    sock = await connect(attempt, where, min(sent.connect, _left(end)))
     through = sent.proxy
     if through is not None and through.scheme == "https":
         link = await secure(attempt, sock, through.host, context(sent.ca, sent.verify), _left(end))

@@ -19,6 +19,7 @@ from ..model.exchange import NEVER, Attempt
 from ..model.phases import BODY, HEAD, SEND, TLS
 from .answer import decoded
 from .failing import Broken, fail, late, of_stream
+from .frames import FrameFilter, NotFrames
 from .link import Link, Refusal
 from .request import Sent, open_link, refused
 
@@ -73,14 +74,15 @@ async def _exchange(sent: Sent, attempt: Attempt, link: Link, end: float, answer
     await _write(talk, attempt, link)
     attempt.t_sent = time.monotonic()
     attempt.phase = HEAD
+    frames = FrameFilter(_STREAM)
     while not answer.done:
         data = await _more(attempt, link, end)
         if not data:
             raise _unanswered(attempt, Broken(attempt.phase, s.EOF))
         try:
-            for event in talk.receive_data(data):
+            for event in talk.receive_data(frames.feed(data)):
                 _take(event, attempt, answer, talk)
-        except h2.exceptions.ProtocolError as error:
+        except (h2.exceptions.ProtocolError, NotFrames) as error:
             _broke(attempt, f"the server broke HTTP/2: {error}")
             return
         await _write(talk, attempt, link)
@@ -114,10 +116,8 @@ def _take(event: h2.events.Event, attempt: Attempt, answer: _Answer, talk: h2.co
     elif isinstance(event, h2.events.StreamReset):
         if not answer.done:  # after the answer's end it only says that the rest of the request is not wanted
             answer.done, answer.error = True, f"the server reset the stream ({_code(event.error_code)})"
-    elif isinstance(event, h2.events.ConnectionTerminated):
-        served = not event.error_code and (event.last_stream_id or 0) >= _STREAM
-        if not answer.done and not served:  # in order, and with our stream still to be served: the answer is yet to come
-            answer.done, answer.error = True, f"the server ended the connection (GOAWAY, {_code(event.error_code)})"
+    elif isinstance(event, h2.events.ConnectionTerminated) and not answer.done:
+        answer.done, answer.error = True, f"the server ended the connection (GOAWAY, {_code(event.error_code)})"
 
 
 def _text(value: bytes | str) -> str:

@@ -1,6 +1,8 @@
 """Owns the one plain look that a watch needs: a GET, nothing varied, no redirects followed."""
 
 import time
+from dataclasses import replace
+from typing import Final
 
 from .. import __version__
 from ..diagnose.captured import Captured
@@ -9,6 +11,9 @@ from ..model.phases import CONNECT
 from .names import resolve
 from .request import Sent, ask
 from .url import parse_url
+
+_ADDRESSES: Final = 4
+"""Most addresses that are tried."""
 
 
 def agent() -> str:
@@ -29,11 +34,10 @@ async def glance(
     if isinstance(found, Attempt):
         return found, None
     attempt, captured = Attempt("", place.text, time.monotonic()), None
-    for number, address in enumerate(found[:4]):
+    for address in found[:_ADDRESSES]:
         left = end - time.monotonic()
-        share = left if number == len(found) - 1 or attempt.signal is None else left / 2
-        one = Sent(sent.url, sent.method, sent.fields, (address, place.port), ca=ca)
-        attempt, captured = await ask(one, max(0.2, share))
+        share = left if address == found[:_ADDRESSES][-1] else left / 2  # so that a silent one leaves time for the next
+        attempt, captured = await ask(replace(sent, address=(address, place.port), connect=share), max(0.2, left))
         if captured is not None or attempt.phase > CONNECT or end - time.monotonic() < 0.2:
             break
     return attempt, captured
