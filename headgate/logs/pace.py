@@ -152,8 +152,9 @@ def _rested(
     name = idle_name(shortest)
     words += f"; that is the default of {name}." if name else "."
     count = min(scene.failed, round(rested * scene.failed / max(1, len(mine))) if not scene.sample.exact else int(rested))
+    title = f"{'Mostly' if busy else 'Only'} after a rest of {least} s or more"
     return Finding(
-        "idle", f"{'Mostly' if busy else 'Only'} after a rest of {least} s or more", words, count, min(1.0, count / scene.failed), sure,
+        "idle", title, words, count, min(1.0, count / scene.failed), sure,
         {"seconds": str(least)}, lines_of(mine), scene.cause, weight,
     )  # fmt: skip
 

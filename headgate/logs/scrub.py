@@ -7,7 +7,7 @@ from ..diagnose.redact import REDACTED, clean, is_secret
 
 _PAIR: Final = re.compile(r"([?&; \"'{,]|^)([\w.%\[\]-]{2,64})(=|%3D|\\?\"\s*:\s*\\?\")([^&;\s\"'#,}\\]+)", re.IGNORECASE)
 _FIELD: Final = re.compile(
-    r"\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key|x-auth-token)(\\?\"?\s*[:=]\s*\\?\"?)[^\"\r\n]+", re.IGNORECASE
+    r"\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key|x-auth-token)(\\?\"?\s*[:=]\s*\[?\\?\"?)[^\"\r\n]+", re.IGNORECASE
 )
 _BEARER: Final = re.compile(r"\b(bearer|basic|digest|negotiate)(\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
 _JWT: Final = re.compile(r"\beyJ[\w-]{6,}(?:\.[\w-]*){0,2}")
