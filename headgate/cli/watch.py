@@ -34,7 +34,7 @@ Examples:
 Exit codes: 0 the state of --until was reached (or Ctrl-C), 1 --timeout came first, 2 wrong usage."""
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds, written 30, 500ms, 10m, 2h."""
 
     name = "duration"
