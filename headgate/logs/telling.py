@@ -49,7 +49,8 @@ def root_of(cluster: Cluster, scene: Scene, findings: Sequence[Finding], failed:
     return Root(
         kind.cause, clean(kind.word, 60), _title(cluster, meaning, status), status, cluster.confidence, cluster.made_by,
         cluster.product, cluster.count, cluster.count / failed if failed else 0.0, cluster.follows,
-        servers[:_MOST_SERVERS], begin, end, summary, tuple(codes[1 : _MOST_OTHERS + 1]), meaning.tell if meaning and len(codes) > 1 else "",
+        servers[:_MOST_SERVERS], begin, end, summary, tuple(codes[1 : _MOST_OTHERS + 1]),
+        meaning.tell if meaning and len(codes) > 1 else "",
         tuple(findings[:_FINDINGS]), lines_of(_telling(entries)), actions,
         who_can_act(generator, suspects), cause.sections.get("Operator", "") if cause else "",
         cause.sections.get("Administrator", "") if cause else "",
