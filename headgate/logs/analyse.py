@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..diagnose.catalogue import catalogue
+from ..diagnose.moments import moment, several_days, span
 from ..diagnose.redact import clean, redact_target
 from .entry import Entry
 from .finding import Finding, Line, line_of
 from .keep import group_of
-from .moments import moment, several_days, span
 from .patterns import find, merged
 from .reading import FileReading, Group, Reading
 from .report import File, Report, Root, Row

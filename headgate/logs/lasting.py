@@ -4,10 +4,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Final
 
+from ..diagnose.moments import span
 from .chance import FEWEST_POSSIBLE, binomial, confidence, corrected
 from .entry import Entry
 from .finding import Finding, lines_of
-from .moments import span
 from .scene import Scene
 from .timers import timers_at
 from .where import percent

@@ -6,10 +6,10 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
+from ..diagnose.moments import span
 from ..diagnose.redact import clean
 from .chance import FEWEST, binomial, confidence, corrected, two_rates
 from .finding import Finding, lines_of
-from .moments import span
 from .sample import Seen
 from .scene import Scene
 from .timers import idle_name

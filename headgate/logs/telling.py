@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..diagnose.advice import who_can_act
 from ..diagnose.catalogue import catalogue
 from ..diagnose.meanings import Meaning, of_code, of_sentence
+from ..diagnose.moments import moment, several_days, span
 from ..diagnose.products import products
 from ..diagnose.redact import clean, redact_target
 from ..diagnose.sentence import sentence
@@ -15,7 +16,6 @@ from ..model.diagnosis import Recognised, Suspect
 from .entry import Entry
 from .finding import Finding, lines_of
 from .join import family
-from .moments import moment, several_days, span
 from .remedies import remedies
 from .report import Root, Row
 from .roots import Cluster, most

@@ -3,11 +3,11 @@
 from itertools import accumulate
 from typing import Final, NamedTuple
 
+from ..diagnose.moments import moment, several_days, span
 from ..diagnose.redact import clean
 from .chance import FEWEST_POSSIBLE, confidence, corrected, two_rates
 from .entry import Entry
 from .finding import Finding, lines_of
-from .moments import moment, several_days, span
 from .scene import Scene
 from .scrub import scrub
 from .series import Bins, bins_of
