@@ -14,6 +14,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of the configuration, for editors.",
     "explain": "Explain a code, log line or error page of any product: what it means, what to do.",
     "diagnose": "Examine a URL: who wrote the error, which hop fails, why, what to do.",
+    "logs": "Read gateways' logs: what failed, why, what belongs together, what to do.",
     "watch": "Wait until a site is back, or keep watch and tell of changes.",
     "lab": "Upstreams that misbehave on purpose, and the score of a gateway in front of them.",
     "demo": "Show it: the lab, the gateway in front of it, and what it says.",
