@@ -29,8 +29,7 @@ def page(told: Mapping[str, Any]) -> str:
     tables = [(title, told[key]) for key, title in _TABLES if len(told[key]) > 1]
     return render("logs.html", {
         **told, "tone": _TONES[told["outcome"]], "titles": titles, "tables": tables, "time_chart": _over_time(told, titles),
-        "legend": [(titles.get(name, name), PALETTE[at % len(PALETTE)]) for at, (name, _) in enumerate(told["over_time"]["causes"])],
-       
+        "legend": list(zip((titles.get(name, name) for name, _ in told["over_time"]["causes"]), PALETTE, strict=False)),
         "heat_map": _heat(told["heat"]), "duration_chart": _durations(told["latency"]),
         "anything_unread": any(file["unreadable"] or file["error"] for file in told["files"]),
     })  # fmt: skip
@@ -71,7 +70,7 @@ def _over_time(told: Mapping[str, Any], titles: Mapping[str, str]) -> Markup | N
     dated = several_days(drawn["begin"], drawn["begin"] + count * drawn["width"])
     labels = [moment(drawn["begin"] + at * drawn["width"], dated) for at in range(count)]
     chart = pygal.StackedBar(
-        js=[], style=_style(PALETTE), height=280, width=1000, spacing=0, show_legend=False, show_minor_x_labels=False,
+        js=[], style=_style(PALETTE), height=280, width=1000, spacing=0, show_legend=False, truncate_label=-1, show_minor_x_labels=False,
         x_labels_major_every=max(1, -(-count // _LABELS)), include_x_axis=True,
         y_labels_major_count=4, show_minor_y_labels=False, formatter=lambda value: f"{value:,.0f}",
     )  # fmt: skip
