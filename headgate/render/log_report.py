@@ -15,6 +15,7 @@ from .terminal import grid, inline, labelled, show
 _OUTCOMES: Final = {"clean": "bold green", "failures": "bold red", "nothing": "bold yellow"}
 _ROOTS: Final = 5
 _AT_ONCE: Final = 10
+_OTHERS: Final = 6
 _TABLES: Final = (
     ("upstreams", "By server"),
     ("paths", "By path"),
@@ -45,7 +46,7 @@ def print_report(console: Console, told: Mapping[str, Any], reader: str = "all")
     _section(console, "How long failures took", durations(console, told["latency"]))
     _section(console, "By cause", _causes(told["causes"]) if len(told["causes"]) > 1 else [])
     for key, title in _TABLES:
-        _section(console, title, _table(told[key]) if len(told[key]) > 1 else [])
+        _section(console, title, _table(told[key]) if told["failed"] and len(told[key]) > 1 else [])
     _section(console, "Who made the answers 5xx", _makers(told["makers"]))
     _section(console, "Tries that failed and were cured by another", _causes(told["near_misses"]))
     _section(console, "The gateway about itself", [_line(one) for one in told["events"]])
@@ -75,13 +76,18 @@ def _root(console: Console, root: Mapping[str, Any], number: int, reader: str) -
     if paragraph:
         rows.append(("meaning", inline(" ".join(paragraph.split()), console)))
     if root["others"] and root["confidence"] != "proved":
-        rows.append(("or", Text(", ".join(root["others"]), style="cyan")))
+        rows.append(("or", _others(root["others"])))
     if root["tell"]:
         rows.append(("to be sure", inline(root["tell"], console)))
     rows += [("together" if not at else "", _finding(console, one)) for at, one in enumerate(root["findings"])]
     rows += [("seen" if not at else "", _line(one)) for at, one in enumerate(root["evidence"])]
     rows += [(f"next {at}", _action(console, one)) for at, one in enumerate(_actions(root["actions"], reader), 1)]
     return [head, labelled(rows)]
+
+
+def _others(codes: Sequence[str]) -> Text:
+    text = Text(", ".join(codes[:_OTHERS]), style="cyan")
+    return text if len(codes) <= _OTHERS else text.append(f" and {len(codes) - _OTHERS} more", style="dim")
 
 
 def _actions(actions: Sequence[Mapping[str, Any]], reader: str) -> list[Mapping[str, Any]]:
@@ -202,7 +208,7 @@ def print_failures(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _failure(row: Mapping[str, Any]) -> Text:
     text = Text.assemble((row["moment"], "dim"), "  ", (str(row["status"] or "---"), "bold red"), "  ")
-    text.append(row["cause"] or "cause not told", style="cyan" if row["cause"] else "dim")
+    text.append_text(_cause(row))
     if row["upstream"]:
         text.append(f"  at {row['upstream']}")
     text.append(f"  {row['method']} {row['path']}" if row["path"] else "")
@@ -211,6 +217,15 @@ def _failure(row: Mapping[str, Any]) -> Text:
     if row["reason"]:
         text.append(f"  {row['reason']}", style="dim")
     return text
+
+
+def _cause(row: Mapping[str, Any]) -> Text:
+    """Return the cause, or of how many the log allows which is first."""
+    if row["cause"]:
+        return Text(row["cause"], style="cyan")
+    if not row["causes"]:
+        return Text("cause not told", style="dim")
+    return Text(f"{row['causes'][0]} or {len(row['causes']) - 1} others", style="dim")
 
 
 def _for_visitors(console: Console, told: Mapping[str, Any]) -> list[RenderableType]:

@@ -70,8 +70,8 @@ def _over_time(told: Mapping[str, Any], titles: Mapping[str, str]) -> Markup | N
     dated = several_days(drawn["begin"], drawn["begin"] + count * drawn["width"])
     labels = [moment(drawn["begin"] + at * drawn["width"], dated) for at in range(count)]
     chart = pygal.StackedBar(
-        js=[], style=_style(PALETTE), height=280, width=1000, spacing=0, show_legend=False, truncate_label=-1, show_minor_x_labels=False,
-        x_labels_major_every=max(1, -(-count // _LABELS)), include_x_axis=True,
+        js=[], style=_style(PALETTE), height=280, width=1000, spacing=0, show_legend=False, truncate_label=-1,
+        show_minor_x_labels=False,         x_labels_major_every=max(1, -(-count // _LABELS)), include_x_axis=True,
         y_labels_major_count=4, show_minor_y_labels=False, formatter=lambda value: f"{value:,.0f}",
     )  # fmt: skip
     chart.x_labels = labels
