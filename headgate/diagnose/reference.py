@@ -34,6 +34,11 @@ _FAULTS: Final = {
     "gateway": "Headgate itself, or its machine",
     "client": "the client",
 }
+_FAULTS_ELSEWHERE: Final = _FAULTS | {
+    "network": "the network, or a platform on the way",
+    "configuration": "what a gateway or platform was told to do",
+    "gateway": "the gateway itself, or its machine",
+}
 _RETRIES: Final = {
     "never": "none",
     "unsent": "any method, where nothing had been sent yet",
@@ -62,10 +67,13 @@ def write(folder: Path) -> int:
 
 
 def _index(causes: list[Cause]) -> str:
+    own = [cause for cause in causes if not cause.elsewhere]
     lines = [
         "# Causes",
         "",
-        f"The {len(causes)} reasons for which Headgate can fail a request or an attempt, by the phase in which they appear.",
+        f"The {len(own)} reasons for which Headgate can fail a request or an attempt, by the phase in which they appear; and",
+        f"{len(causes) - len(own)} more that it never meets itself: `headgate diagnose`, `headgate logs` and `headgate explain`",
+        "name them about other gateways and the way to them.",
         "The code of a cause stands in error answers and logs; `headgate explain CODE` prints its page.",
         "",
         "Status is what the client gets, error type the `error` of Proxy-Status (RFC 9209 2.3).",
@@ -74,8 +82,10 @@ def _index(causes: list[Cause]) -> str:
         *(f"- `{name}`: {words}." for name, words in _RETRIES.items()),
     ]
     for phase in (*PHASES, "any"):
-        rows = [_row(cause) for cause in causes if cause.phase == phase]
+        rows = [_row(cause) for cause in own if cause.phase == phase]
         lines += ["", f"## {phase}", "", _PHASES[phase], "", *_TABLE_HEAD, *rows]
+        if others := [_row_elsewhere(cause) for cause in causes if cause.phase == phase and cause.elsewhere]:
+            lines += ["", "Named only about other gateways and the way to them:", "", *_TABLE_HEAD_ELSEWHERE, *others]
     return "\n".join(lines) + "\n"
 
 
@@ -83,6 +93,7 @@ _TABLE_HEAD: Final = (
     "| Code | Title | Status | Error type | Fault | Retry | Temporary |",
     "|---|---|---|---|---|---|---|",
 )
+_TABLE_HEAD_ELSEWHERE: Final = ("| Code | Title | Usual status | Fault | Temporary |", "|---|---|---|---|---|")
 
 
 def _row(cause: Cause) -> str:
@@ -94,16 +105,26 @@ def _row(cause: Cause) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _row_elsewhere(cause: Cause) -> str:
+    temporary = "yes" if cause.temporary else "no"
+    cells = (f"[`{cause.code}`]({FOLDER}/{cause.code}.md)", cause.title, str(cause.status), cause.fault, temporary)
+    return f"| {' | '.join(cells)} |"
+
+
 def _page(cause: Cause) -> str:
-    lines = [
-        f"# {cause.title}",
-        "",
-        f"`{cause.code}`, one of Headgate's [causes](../{INDEX}#{cause.phase}). Its sentence, with the numbers of each case:",
-        "",
-        f"> {cause.sentence}",
-        "",
-        *_facts(cause),
-    ]
+    lines = [f"# {cause.title}", ""]
+    if cause.elsewhere:
+        lines += [
+            f"`{cause.code}`, one of the [causes](../{INDEX}#{cause.phase}) that Headgate names only about other gateways",
+            "and the way to them. Its sentence:",
+        ]
+    else:
+        lines.append(
+            f"`{cause.code}`, one of Headgate's [causes](../{INDEX}#{cause.phase}). Its sentence, with the numbers of each case:"
+        )
+    lines += ["", f"> {cause.sentence}", "", *(_facts_elsewhere(cause) if cause.elsewhere else _facts(cause))]
+    if cause.aliases:
+        lines.append(f"- Also known as: {', '.join(cause.aliases)}")
     for heading in SECTIONS:
         lines += ["", f"## {heading}", "", cause.sections.get(heading, "")]
     return "\n".join(lines) + "\n"
@@ -113,7 +134,7 @@ def _facts(cause: Cause) -> list[str]:
     """Return the cause's row in words."""
     status = f"{cause.status}, in logs only" if cause.status == _CLIENT_GONE else f"{cause.status}"
     deviation = f". {cause.deviation}" if cause.deviation else ""
-    facts = [
+    return [
         f"- Phase: {cause.phase}. {_PHASES[cause.phase]}",
         f"- Fault: {_FAULTS[cause.fault]}",
         f"- Status: {status}{deviation}",
@@ -122,9 +143,18 @@ def _facts(cause: Cause) -> list[str]:
         f"- Counts against the server's health: {'yes' if cause.strike else 'no'}",
         f"- Waiting may help: {'yes' if cause.temporary else 'no'}",
     ]
-    if cause.aliases:
-        facts.append(f"- Also known as: {', '.join(cause.aliases)}")
-    return facts
+
+
+def _facts_elsewhere(cause: Cause) -> list[str]:
+    """Return what the row of a cause that Headgate never meets itself says of other gateways."""
+    return [
+        f"- Phase: {cause.phase}. {_PHASES[cause.phase]}",
+        f"- Fault: {_FAULTS_ELSEWHERE[cause.fault]}",
+        f"- Usual status: {cause.status}; products differ",
+        f"- Error type that fits in Proxy-Status: `{cause.error}`",
+        f"- May be tried again: {_RETRIES[cause.retry]}",
+        f"- Waiting may help: {'yes' if cause.temporary else 'no'}",
+    ]
 
 
 def main(arguments: list[str]) -> int:

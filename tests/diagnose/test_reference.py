@@ -7,6 +7,7 @@ import pytest
 
 from headgate.diagnose.catalogue import SECTIONS, catalogue
 from headgate.diagnose.reference import main, pages, write
+from headgate.model.phases import PHASES
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -43,9 +44,38 @@ def test_what_deviates_says_why_and_a_lost_client_gets_no_status() -> None:
     assert "- Status: 499, in logs only." in pages()["causes/client-gone.md"]
 
 
+def tables() -> list[list[str]]:
+    """Return the tables of the index, each as its lines."""
+    return [part.splitlines() for part in pages()["causes.md"].split("\n\n") if part.startswith("|")]
+
+
 def test_every_table_row_has_as_many_cells_as_the_head() -> None:
-    rows = [line for line in pages()["causes.md"].splitlines() if line.startswith("|")]
-    assert {row.count("|") for row in rows} == {8}
+    assert len(tables()) > len(PHASES)
+    for table in tables():
+        assert {row.count("|") for row in table} == {table[0].count("|")}
+
+
+def test_what_only_other_gateways_meet_stands_in_tables_of_its_own() -> None:
+    own: set[str] = set()
+    others: set[str] = set()
+    for table in tables():
+        codes = set(re.findall(r"\[`([a-z0-9-]+)`\]", "\n".join(table)))
+        (others if "Usual status" in table[0] else own).update(codes)
+    assert others == {cause.code for cause in catalogue().values() if cause.elsewhere}
+    assert own == catalogue().keys() - others
+    assert f"The {len(own)} reasons" in pages()["causes.md"]
+    assert f"\n{len(others)} more " in pages()["causes.md"]
+
+
+def test_the_page_of_what_only_other_gateways_meet_says_so_and_nothing_of_headgates_own_conduct() -> None:
+    cause = catalogue()["gateway-crashed"]
+    text = pages()["causes/gateway-crashed.md"]
+    assert "only about other gateways" in text
+    assert "- Fault: the gateway itself, or its machine\n" in text
+    assert f"- Usual status: {cause.status};" in text
+    assert f"- Also known as: {', '.join(cause.aliases)}\n" in text
+    assert "server's health" not in text
+    assert "only about other gateways" not in pages()["causes/connection-refused.md"]
 
 
 def test_writing_removes_pages_of_causes_that_are_no_more(tmp_path: Path) -> None:
