@@ -6,7 +6,7 @@ from typing import Final
 
 from ..diagnose.catalogue import catalogue
 from ..diagnose.moments import moment, several_days, span
-from ..diagnose.redact import clean, redact_target
+from ..diagnose.redact import clean
 from .entry import Entry
 from .finding import Finding, Line, line_of
 from .keep import group_of
@@ -16,7 +16,8 @@ from .report import File, Report, Root, Row
 from .roots import Cluster, Kind, clusters, most
 from .sample import Sample, sample_of
 from .scene import Scene, shape_of, whole_scene
-from .scrub import scrub
+from .scrub import scrub, shown_path
+from .strays import Span
 from .tally import OTHERS
 from .telling import root_of
 from .timeline import heat, latency, over_time
@@ -41,12 +42,13 @@ def analyse(reading: Reading, format: str = "", top: int = TOP, sample: Sample |
     whole = Scene(reading, sample, reading.failures, reading.groups, products=products)
     roots, findings = _explained(reading, sample, products)
     return Report(
-        _outcome(reading), _verdict(reading, roots), reading.first, reading.last, reading.tally.requests, reading.failed,
+        _outcome(reading), _verdict(reading, roots, whole.span), whole.span.first, whole.span.last,
+        reading.tally.requests, reading.failed,
         _rate(reading.failed, reading.tally.requests), reading.lines, reading.unreadable, reading.joined, reading.sampled,
         tuple(map(_file, reading.files)), tuple(roots), tuple(findings), _causes(reading)[:top], _upstreams(reading, top),
         _paths(reading, sample, top), _clients(reading, sample, top), _statuses(reading), _methods(reading),
         _makers(reading), over_time(whole), heat(whole), latency(whole), _near_misses(reading), _events(reading),
-        tuple(clean(note, 400) for note in reading.notes),
+        tuple(clean(note, 400) for note in (*reading.notes, *_astray(whole.span))),
     )  # fmt: skip
 
 
@@ -82,11 +84,19 @@ def _outcome(reading: Reading) -> str:
     return "clean" if read else "nothing"
 
 
-def _verdict(reading: Reading, roots: Sequence[Root]) -> str:
+def _astray(times: Span) -> tuple[str, ...]:
+    if not times.strays:
+        return ()
+    lines = f"{times.strays:,} lines are" if times.strays > 1 else "One line is"
+    begin, end = (moment(one, True) for one in times.strayed)
+    return (f"{lines} dated far from all others (in all {begin} to {end} UTC): a clock was wrong, or it is an old log's.",)
+
+
+def _verdict(reading: Reading, roots: Sequence[Root], times: Span) -> str:
     if _outcome(reading) == "nothing":
         return "Nothing could be read."
     requests, failed = reading.tally.requests, reading.failed
-    during = _during(reading)
+    during = _during(times)
     if not failed:
         if not requests:
             return f"No failed request is told of in {reading.lines:,} lines{during}."
@@ -103,12 +113,12 @@ def _verdict(reading: Reading, roots: Sequence[Root]) -> str:
     return f"{text}. {label}{rest}: {first.title}."
 
 
-def _during(reading: Reading) -> str:
-    if reading.first < 0:
+def _during(times: Span) -> str:
+    if times.first < 0:
         return ""
-    dated = several_days(reading.first, reading.last)
-    begin, end = moment(reading.first, True), moment(reading.last, dated)
-    return f", {begin} to {end} UTC ({span(reading.last - reading.first)})"
+    dated = several_days(times.first, times.last)
+    begin, end = moment(times.first, True), moment(times.last, dated)
+    return f", {begin} to {end} UTC ({span(times.last - times.first)})"
 
 
 def _rate(failed: int, requests: int) -> float:
@@ -165,7 +175,7 @@ def _upstreams(reading: Reading, top: int) -> tuple[Row, ...]:
 def _paths(reading: Reading, sample: Sample, top: int) -> tuple[Row, ...]:
     counts = _summed(reading, lambda one: shape_of(one.path))
     asked = Counter(shape_of(one.path) for one in sample.all) if sample.exact else Counter()
-    return _rows(reading, counts, asked, top, lambda name: clean(redact_target(name), 120))
+    return _rows(reading, counts, asked, top, lambda name: shown_path(name, 120))
 
 
 def _clients(reading: Reading, sample: Sample, top: int) -> tuple[Row, ...]:

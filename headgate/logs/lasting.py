@@ -71,9 +71,9 @@ def _told(scene: Scene, mine: Sequence[Entry], sure: str, weight: float) -> Find
     known = timers_at(mine[0].seconds, scene.products) or timers_at(middle, scene.products)
     names = list(dict.fromkeys(one.name for one in known))
     count = round(len(mine) * scene.scale)
-    words = (
-        f"{percent(len(mine), len(scene.failures))} of the failures took {span(mine[0].seconds)} to {span(mine[-1].seconds)}. "
-    )
+    least, longest = span(mine[0].seconds), span(mine[-1].seconds)
+    took = least if least == longest else f"{least} to {longest}"
+    words = f"{percent(len(mine), len(scene.failures))} of the failures took {took}. "
     words += f"That is {_list(names)}." if names else "No default is known that long: somebody set a timer to it."
     return Finding(
         "timer", f"Failures come after {shown:g} s: a timer ends them", words, count, min(1.0, count / scene.failed), sure,

@@ -56,10 +56,10 @@ def asked_again(scene: Scene) -> list[Finding]:
     after_failure = after_success = failures = successes = 0
     for run in scene.sample.runs:
         for one, repeated in _followed(run):
-            if one.failed:
+            if scene.mine(one):
                 failures += 1
                 after_failure += repeated
-            else:
+            elif not one.failed:
                 successes += 1
                 after_success += repeated
     if after_failure < FEWEST or after_failure < _LEAST_REPEATED * failures:

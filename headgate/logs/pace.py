@@ -97,7 +97,7 @@ def _of_period(scene: Scene, period: float) -> tuple[str, bool]:
 
 def only_after_rest(scene: Scene) -> list[Finding]:
     """Failures at once, on requests before which their server had nothing to do for some time: the keep-alive race."""
-    if scene.cause and scene.cause not in _RACE and scene.cause != "upstream-answered-error":
+    if not _may_race(scene):
         return []
     rests = [(rest, one) for run in scene.sample.runs for rest, one in resting(run)]
     hit = [rest for rest, one in rests if _at_once(scene, one)]
@@ -122,6 +122,12 @@ def only_after_rest(scene: Scene) -> list[Finding]:
     return [_rested(scene, least, min(hit), numbers, sure, weight)]
 
 
+def _may_race(scene: Scene) -> bool:
+    """Whether these failures allow that a connection was closed while it rested; what a server answers itself may be so too."""
+    causes = {code for entry in scene.failures for code in (scene.cause, *entry.causes)}
+    return not scene.cause or bool(causes & _RACE) or scene.cause == "upstream-answered-error"
+
+
 def resting(run: Sequence[Seen]) -> list[tuple[float, Seen]]:
     """Return each request with the seconds since its server's last one; the first of each server is left out."""
     last: dict[str, float] = {}
@@ -137,7 +143,7 @@ def resting(run: Sequence[Seen]) -> list[tuple[float, Seen]]:
 
 
 def _at_once(scene: Scene, one: Seen) -> bool:
-    return one.failed and one.status in (502, 503, 500, 520, 0) and one.seconds < _AT_ONCE
+    return scene.mine(one) and one.status in (502, 503, 500, 520, 0) and one.seconds < _AT_ONCE
 
 
 def _rested(
@@ -151,7 +157,8 @@ def _rested(
     )
     name = idle_name(shortest)
     words += f"; that is the default of {name}." if name else "."
-    count = min(scene.failed, round(rested * scene.failed / max(1, len(mine))) if not scene.sample.exact else int(rested))
+    counted = rested if scene.sample.exact else len(mine) * scene.scale * rested / (rested + busy)
+    count = min(scene.failed, round(counted))
     title = f"{'Mostly' if busy else 'Only'} after a rest of {least} s or more"
     return Finding(
         "idle", title, words, count, min(1.0, count / scene.failed), sure,
@@ -179,4 +186,4 @@ def alternating(scene: Scene) -> list[Finding]:
 
 
 def _failed(scene: Scene, one: Seen) -> bool:
-    return one.failed and one.status not in (460, 499)
+    return scene.mine(one) and one.status not in (460, 499)

@@ -1,5 +1,6 @@
 """Owns what to do about a root cause: first looks and first repairs, the product's own before the catalogue's."""
 
+import re
 from typing import Final
 
 from ..diagnose.advice import filled, lines_for
@@ -8,6 +9,8 @@ from ..diagnose.meanings import Meaning
 from ..diagnose.products import products
 from ..model.diagnosis import Action
 
+_ADDRESS: Final = re.compile(r"[\w.-]{1,253}:\d{1,5}|\[[0-9a-fA-F:.]{2,45}\]:\d{1,5}")
+"""What may be put into a command for people to type: logs also hold names that clients sent."""
 _CHECKS: Final = 2
 _FIXES: Final = 2
 _FAULT_TO_WHO: Final = {
@@ -33,7 +36,7 @@ def remedies(product: str, code: str, meaning: Meaning | None, address: str) -> 
     if cause:
         checks += [_prose(line, who) for line in lines_for(product or "none", cause, "What to check")]
         fixes += [_prose(line, who) for line in lines_for(product or "none", cause, "How to fix")]
-    facts = {"address": address} if ":" in address and not address.startswith("unix:") else {}
+    facts = {"address": address} if _ADDRESS.fullmatch(address) else {}
     return tuple(filled(one, facts) for one in (*found, *checks[:_CHECKS], *fixes[:_FIXES]))
 
 

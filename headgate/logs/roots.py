@@ -1,5 +1,6 @@
 """Owns which failures have one root: same cause, or same word where the log names no cause; and which only follow from others."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Final
 
 from ..diagnose.catalogue import catalogue
 from ..diagnose.meanings import of_sentence
+from ..diagnose.redact import clean
 from .entry import Entry
 from .keep import group_of, minute_of
 from .reading import Group, Reading
@@ -15,6 +17,7 @@ from .reading import Group, Reading
 _NOBODY: Final = "no-healthy-server"
 _LONGEST_CODE: Final = 12
 _LONGEST_WORD: Final = 70
+_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?|\[[0-9a-fA-F:]{2,}\](?::\d+)?")
 _OVERLAP: Final = 0.8
 _LEAD: Final = 2
 """Minutes by which the first failure may lie before those that follow from it."""
@@ -25,9 +28,10 @@ class Kind:
     """What failures of one root share."""
 
     cause: str  # code, "" where the line allows too many
-    word: str  # the product's code where there is no cause
+    word: str = field(compare=False)  # the product's code or sentence where there is no cause, as the first failure has it
     status: int  # where there is neither
     product: str = ""
+    sense: str = ""  # what tells words apart: two sentences that differ in an address only mean the same
 
     @property
     def named(self) -> bool:
@@ -77,25 +81,28 @@ def kind_of(entry: Entry) -> Kind:
     cause = group_of(entry).cause
     if cause:
         return Kind(cause, "", 0)
-    word = word_of(entry.reason, entry.product)
-    return Kind("", word, 0 if word else entry.status, entry.product)
+    word, sense = word_of(entry.reason, entry.product)
+    return Kind("", word, 0 if word else entry.status, entry.product, sense)
 
 
 @lru_cache(4096)
-def word_of(reason: str, product: str) -> str:
-    """Return a product's own word for a failure: its code, or the part of its sentence that a dictionary knows; else ""."""
+def word_of(reason: str, product: str) -> tuple[str, str]:
+    """Return a product's own word for a failure, and what it means: its code, or what a dictionary knows of its sentence.
+
+    Two empty strings where there is neither.
+    """
     if len(reason) <= _LONGEST_CODE:
-        return "" if reason[:3].isdigit() else reason
-    known = of_sentence(reason, product)
-    return known[0].word[:_LONGEST_WORD] if known else ""
+        return ("", "") if reason[:3].isdigit() else (reason, reason)
+    known = of_sentence(_ADDRESS.sub("*", reason), product) or of_sentence(reason, product)
+    return (clean(known[0].word, _LONGEST_WORD), known[0].means) if known else ("", "")
 
 
 def clusters(reading: Reading) -> list[Cluster]:
     """Return the failures by their root, the largest first, those that only follow from others counted with these."""
     found: dict[Kind, Cluster] = {}
     for entry in reading.failures:
-        cluster = found.setdefault(kind_of(entry), Cluster(kind_of(entry)))
-        cluster.entries.append(entry)
+        kind = kind_of(entry)
+        found.setdefault(kind, Cluster(kind)).entries.append(entry)
     scale = reading.failed / len(reading.failures) if reading.failures else 1.0
     for cluster in found.values():
         cluster.count = max(1, round(len(cluster.entries) * scale))

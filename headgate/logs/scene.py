@@ -10,6 +10,7 @@ from typing import Final
 from .entry import Entry
 from .reading import Group, Reading
 from .sample import Sample, Seen
+from .strays import Span, span_of
 
 _VARIABLE: Final = re.compile(
     r"^(?:\d+|[0-9a-f]{8}-[0-9a-f-]{20,}|(?=[^/]*\d)[0-9a-f]{8,}|(?=[^/]*\d)(?=[^/]*[A-Za-z])[\w-]{20,})$", re.IGNORECASE
@@ -69,6 +70,27 @@ class Scene:
     def asked_by(self, key: Callable[[Seen], str]) -> "Counter[str]":
         """Return the sampled requests by a quality."""
         return Counter(key(one) for one in self.sample.all)
+
+    @cached_property
+    def _marks(self) -> "set[tuple[float, str, str]] | set[int]":
+        """What tells these failures among sampled requests: each by itself, or where not all were kept by their status."""
+        if self.reading.sampled:
+            return {one.status for one in self.failures}
+        return {(one.time, one.client, one.path.partition("?")[0]) for one in self.failures}
+
+    def mine(self, one: Seen) -> bool:
+        """Whether a sampled request is one of these failures."""
+        return one.failed and (one.status if self.reading.sampled else (one.time, one.client, one.path)) in self._marks
+
+    @cached_property
+    def span(self) -> Span:
+        """When the log begins and ends, as exactly as is known: healthy requests are counted by the minute only."""
+        told = span_of(self.reading)
+        if told.last < 0:
+            return told
+        seen = [one.time for one in self.seen if told.first <= one.time < told.last + 60] if self.sample.exact else []
+        times = seen + [one.time for one in self.failures if told.first <= one.time < told.last + 60]
+        return told._replace(first=min(seen, default=told.first), last=max([*times, told.last]))
 
     @cached_property
     def seen(self) -> "list[Seen]":

@@ -35,8 +35,8 @@ def width_for(span: float, least: float = 1.0, most: int = MOST_BINS) -> float:
 
 def bins_of(scene: Scene, begin: float = -1.0, end: float = -1.0) -> Bins | None:
     """Return requests and failures between two times (-1: all the log's), None where there are no times."""
-    first = max(scene.reading.first, begin)
-    last = min(scene.reading.last, end) if end >= 0 else scene.reading.last
+    first = max(scene.span.first, begin)
+    last = min(scene.span.last, end) if end >= 0 else scene.span.last
     if first < 0 or last < first:
         return None
     if scene.sample.exact and last - first <= _BY_SECOND:

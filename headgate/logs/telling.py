@@ -10,7 +10,7 @@ from ..diagnose.catalogue import catalogue
 from ..diagnose.meanings import Meaning, of_code, of_sentence
 from ..diagnose.moments import moment, several_days, span
 from ..diagnose.products import products
-from ..diagnose.redact import clean, redact_target
+from ..diagnose.redact import clean
 from ..diagnose.sentence import sentence
 from ..model.diagnosis import Recognised, Suspect
 from .entry import Entry
@@ -20,11 +20,10 @@ from .remedies import remedies
 from .report import Root, Row
 from .roots import Cluster, most
 from .scene import Scene, shape_of
-from .scrub import scrub
+from .scrub import scrub, shown_path
 from .where import percent
 
 _MOST_SERVERS: Final = 5
-_MOST_OTHERS: Final = 8
 _FINDINGS: Final = 4
 _SINGLE: Final = 0.95
 
@@ -35,7 +34,8 @@ def root_of(cluster: Cluster, scene: Scene, findings: Sequence[Finding], failed:
     servers = _servers(cluster, scene)
     meaning = _meaning(cluster)
     codes = _codes(cluster)
-    times = [entry.time for entry in entries if entry.time >= 0]
+    times = [one.time for one in entries if scene.span.first <= one.time < scene.span.last + 60]
+    times = times or [one.time for one in entries if one.time >= 0]
     begin, end = min(times, default=-1.0), max(times, default=-1.0)
     suspects = [Suspect(code, cluster.confidence if at == 0 else "possible") for at, code in enumerate(codes)]
     generator = _generator(cluster.product)
@@ -47,9 +47,9 @@ def root_of(cluster: Cluster, scene: Scene, findings: Sequence[Finding], failed:
         _what(cluster, servers, meaning, status), _where(cluster, scene, servers, begin, end, failed), _how_sure(cluster, codes)
     )  # fmt: skip
     return Root(
-        kind.cause, clean(kind.word, 60), _title(cluster, meaning, status), status, cluster.confidence, cluster.made_by,
+        kind.cause, scrub(kind.word, 60), _title(cluster, meaning, status), status, cluster.confidence, cluster.made_by,
         cluster.product, cluster.count, cluster.count / failed if failed else 0.0, cluster.follows,
-        servers[:_MOST_SERVERS], begin, end, summary, tuple(codes[1 : _MOST_OTHERS + 1]),
+        servers[:_MOST_SERVERS], begin, end, summary, tuple(code for code in codes if code != kind.cause),
         meaning.tell if meaning and len(codes) > 1 else "",
         tuple(findings[:_FINDINGS]), lines_of(_telling(entries)), actions,
         who_can_act(generator, suspects), cause.sections.get("Operator", "") if cause else "",
@@ -111,7 +111,7 @@ def _title(cluster: Cluster, meaning: Meaning | None, status: int) -> str:
         return cause.title
     name = _name(cluster.product)
     if cluster.kind.word:
-        word = clean(cluster.kind.word, 70)
+        word = scrub(cluster.kind.word, 80)
         said = f'{name} says "{word}"' if " " in word else f"{name} says {word}"
         first = meaning.means.partition(". ")[0].partition(";")[0].rstrip(".") if meaning else ""
         return f"{said}: {first[:1].lower()}{first[1:]}" if first and " " not in word else said
@@ -155,7 +155,7 @@ def _usual(cluster: Cluster) -> float:
 
 def _where(cluster: Cluster, scene: Scene, servers: Sequence[Row], begin: float, end: float, failed: int) -> str:
     """Return how many, where, and when."""
-    dated = several_days(scene.reading.first, scene.reading.last)
+    dated = several_days(*scene.span[:2])
     text = f"{cluster.count:,} request{'s' if cluster.count != 1 else ''} ({percent(cluster.count, failed)} of the failures)"
     if begin >= 0:
         text += f", at {moment(begin, dated)} UTC" if end - begin < 1 else (
@@ -167,7 +167,7 @@ def _where(cluster: Cluster, scene: Scene, servers: Sequence[Row], begin: float,
         text += f"; at {servers[0].name}"
     paths = {shape_of(entry.path) for entry in cluster.entries}
     if len(paths) == 1 and (path := paths.pop()):
-        text += f"; all for {clean(redact_target(path), 80)}"
+        text += f"; all for {shown_path(path, 80)}"
     if cluster.follows:
         were = "was" if cluster.follows == 1 else "were"
         text += f". {cluster.follows:,} more {were} answered without asking any server, because of this: none was left"

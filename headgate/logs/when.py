@@ -1,5 +1,6 @@
 """Owns which failures belong together by time: within a time only, since a moment, until one, after a silence of the log."""
 
+from bisect import bisect_left
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -19,6 +20,9 @@ _MOST: Final = 3
 _TELLING: Final = 7.0
 """Failures that must be missing before or after, for it to be said that they began or ended: by chance e^-7."""
 _SILENCE: Final = 20.0
+"""Requests that must be missing: by chance e^-20."""
+_SHORTEST_SILENCE: Final = 3.0
+"""Seconds; a shorter one is a hiccup, no restart."""
 _JUST_BEFORE: Final = 120.0
 
 
@@ -96,9 +100,9 @@ def _told(scene: Scene, bins: Bins, interval: Interval, sure: str, weight: float
     rate = interval.hits / interval.asked
     began = rate * sum(bins.requests[: interval.start]) >= _TELLING
     ended = rate * sum(bins.requests[interval.end :]) >= _TELLING
-    silence = _silence_before(bins, interval.start)
+    silence = _silence_before(scene, bins, interval.start)
     kind = "gap" if silence and began else "burst" if began and ended else "onset" if began else "ended" if ended else "burst"
-    dated = several_days(scene.reading.first, scene.reading.last)
+    dated = several_days(*scene.span[:2])
     title = _title(kind, moment(begin, dated), moment(end, dated), end - begin, interval, silence, ended)
     detail = _numbers(scene, interval)
     if kind in ("onset", "gap", "burst") and began and (said := _just_before(scene, begin)):
@@ -123,14 +127,19 @@ def _edges(scene: Scene, bins: Bins, interval: Interval) -> tuple[float, float]:
     return low, high
 
 
-def _silence_before(bins: Bins, start: int) -> float:
+def _silence_before(scene: Scene, bins: Bins, start: int) -> float:
     """Return how many seconds before a bin were without any request, where that is no chance; else 0."""
     at = start
     while at > 0 and not bins.requests[at - 1]:
         at -= 1
     mean = sum(bins.requests) / max(1, sum(value > 0 for value in bins.requests))
     empty = start - at
-    return empty * bins.width if at > 0 and empty >= 2 and empty * mean >= _SILENCE else 0.0
+    lasted = empty * bins.width
+    if at == 0 or lasted < _SHORTEST_SILENCE or empty * mean < _SILENCE:
+        return 0.0
+    times = [one.time for one in scene.seen] if scene.sample.exact else []
+    after = bisect_left(times, bins.at(start))
+    return max(lasted, times[after] - times[after - 1]) if 0 < after < len(times) else lasted
 
 
 def _title(kind: str, begin: str, end: str, lasted: float, interval: Interval, silence: float, ended: bool) -> str:

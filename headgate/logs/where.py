@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from ..diagnose.redact import clean, redact_target
+from ..diagnose.redact import clean
 from .chance import FEWEST, binomial, confidence, corrected, two_rates
 from .entry import Entry
 from .finding import Finding, lines_of
 from .sample import Seen
 from .scene import Scene, shape_of
+from .scrub import shown_path
 from .tally import OTHERS
 
 _RATIO: Final = 3.0
@@ -137,7 +138,7 @@ def _places(scene: Scene, kind: str, of_entry: Callable[[Entry], Labels], of_see
         label, place, weight, sure = best
         words = place.words(scene.sample.exact, "elsewhere" if kind == "path" else "of all others")
         mine = [one for one in scene.failures if label in of_entry(one)]
-        count, keys = round(place.hits * scene.scale), {kind: clean(redact_target(label), 200)}
+        count, keys = round(place.hits * scene.scale), {kind: shown_path(label, 200)}
         found.append(_made(kind, _title(kind, label, place), words, scene, mine, count, sure, weight, keys))
         failures = [one for one in failures if label not in one]
         requests = [one for one in requests if label not in one]
@@ -183,7 +184,7 @@ def _weight(scene: Scene, place: Place) -> float:
 
 
 def _title(kind: str, label: str, place: Place) -> str:
-    shown = clean(redact_target(label), 80)
+    shown = shown_path(label, 80)
     only = not place.others
     if kind == "path":
         name = f"Everything below {shown}" if label.endswith("/") and len(label) > 1 else shown
@@ -201,7 +202,7 @@ def _only_failures(scene: Scene, kind: str, failures: Sequence[Labels], of_entry
     for label, number in _count(one[:1] for one in failures).most_common(1):
         if label and number >= FEWEST and number >= _ALONE * len(failures) and len(names) >= 3:
             words = "Where healthy requests go is not known: only failures were seen."
-            shown = clean(redact_target(label), 80)
+            shown = shown_path(label, 80)
             mine = [one for one in scene.failures if label in of_entry(one)[:1]]
             count = round(number * scene.scale)
             return [_made(kind, f"Most failures are of {shown}", words, scene, mine, count, "possible", 0.0, {kind: shown})]
