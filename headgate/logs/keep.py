@@ -63,7 +63,7 @@ class Keeper:
         before = len(self.failures) + len(self.errors)
         self.failures = self._thinned(self.failures)
         self.errors = self._thinned(self.errors)
-        if len(self.failures) + len(self.errors) == before:
+        if len(self.failures) + len(self.errors) == before and max(len(self.failures), len(self.errors)) > self.most:
             for entries in (self.failures, self.errors):
                 for entry in entries[self.most // 2 :]:
                     self._drop(entry)

@@ -1,5 +1,6 @@
 """Owns which failures belong together by their rhythm: every N seconds, only after a rest, every second request."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -99,17 +100,15 @@ def only_after_rest(scene: Scene) -> list[Finding]:
     """Failures at once, on requests before which their server had nothing to do for some time: the keep-alive race."""
     if not _may_race(scene):
         return []
-    rests = [(rest, one) for run in scene.sample.runs for rest, one in resting(run)]
-    hit = [rest for rest, one in rests if _at_once(scene, one)]
+    rested = [(rest, one) for run in scene.sample.runs for rest, one in resting(run)]
+    hit = sorted(rest for rest, one in rested if _at_once(scene, one))
+    rests = sorted(rest for rest, _ in rested)
     if len(hit) < FEWEST // 2:
         return []
     best: tuple[float, int, tuple[float, float, float, float]] | None = None
     for least in _RESTS:
-        after = [one for rest, one in rests if rest >= least]
-        numbers = (
-            float(sum(rest >= least for rest in hit)), float(len(after)),
-            float(sum(rest < least for rest in hit)), float(len(rests) - len(after)),
-        )  # fmt: skip
+        busy, others = bisect_left(hit, least), bisect_left(rests, least)
+        numbers = (float(len(hit) - busy), float(len(rests) - others), float(busy), float(others))
         weight = corrected(two_rates(*numbers), len(_RESTS))
         if numbers[0] >= 0.9 * len(hit) and (best is None or weight > best[0] + 0.5):
             best = (weight, least, numbers)

@@ -5,6 +5,7 @@ A place is named only when its requests fail more often than others; where only 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ..diagnose.redact import clean
@@ -98,7 +99,11 @@ def one_path(scene: Scene) -> list[Finding]:
 
 def path_labels(path: str) -> tuple[str, ...]:
     """Return a path's shape and all that it lies below: "/a/7/x" is "/a/*/x", "/a/*/", "/a/"."""
-    shape = shape_of(path)
+    return _labels(shape_of(path))
+
+
+@lru_cache(16_384)
+def _labels(shape: str) -> tuple[str, ...]:
     if not shape.startswith("/"):
         return (shape,) if shape else ()
     parts = shape.split("/")
@@ -172,7 +177,7 @@ def _place(scene: Scene, hits: int, failures: int, asked: int, requests: int) ->
     if scene.sample.exact:
         return Place(hits, max(asked, hits), failures - hits, max(requests - asked, failures - hits))
     share = asked / requests
-    share = min(0.999, share + 3 * (share * (1 - share) / requests) ** 0.5 + 3 / requests)
+    share = min(1.0, share + 3 * (share * (1 - share) / requests) ** 0.5 + 3 / requests)
     total = max(scene.requests, failures)
     return Place(hits, share * total, failures - hits, (1 - share) * total)
 
