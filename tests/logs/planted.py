@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from headgate.logs.analyse import analyse
 from headgate.logs.read import read
 from headgate.logs.reading import Reading
+from headgate.logs.report import Report
 from headgate.logs.sample import sample_of
 from headgate.logs.scene import Scene, whole_scene
 
@@ -72,3 +74,26 @@ def reading(folder: Path, requests: list[Request]) -> Reading:
     path = folder / "access.log"
     path.write_text("".join(one.line for one in sorted(requests, key=lambda one: one.time)))
     return read([str(path)])
+
+
+def combined(one: Request) -> str:
+    """As nginx and Apache write it by default: without server and duration."""
+    at = datetime.fromtimestamp(one.time, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
+    return f'{one.client} - - [{at}] "{one.method} {one.path} HTTP/1.1" {one.status} 157 "-" "Mozilla/5.0 (X11; Linux x86_64)"\n'
+
+
+def refused(one: Request, server: str = "10.0.0.1:8080") -> str:
+    """The line of nginx's error log for a request that no server was there for."""
+    at = datetime.fromtimestamp(one.time, UTC).strftime("%Y/%m/%d %H:%M:%S")
+    return (
+        f"{at} [error] 812#812: *{int(one.time)} connect() failed (111: Connection refused) while connecting to upstream, "
+        f'client: {one.client}, server: shop.example, request: "{one.method} {one.path} HTTP/1.1", '
+        f'upstream: "http://{server}{one.path}", host: "shop.example"\n'
+    )
+
+
+def report(folder: Path, logs: dict[str, str]) -> Report:
+    """Write logs by their file names, and return what they come to."""
+    for name, text in logs.items():
+        (folder / name).write_text(text)
+    return analyse(read([str(folder / name) for name in logs]))
