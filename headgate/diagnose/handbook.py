@@ -70,10 +70,11 @@ def write(folder: Path) -> int:
 
 
 def heading(row: Row) -> str:
-    """Return what a row is looked for by: its code, or that part of a sentence's sample by which it is recognised."""
+    """Return what a row is looked for by: its code, or the words of a sentence's sample by which it is recognised."""
     if not row.has:
         return row.code
-    hit = re.search(row.match or re.escape(row.has), row.sample, re.IGNORECASE)
+    whole_words = rf"(?:https?://)?(?:\b[\w/.-]+)?(?:{row.match or re.escape(row.has)})(?:[\w/-]+)?"
+    hit = re.search(whole_words, row.sample, re.IGNORECASE)
     text = without_tags(" ".join((hit[0] if hit else row.has).split()))
     text = re.sub(r"\[client [^\]]*\] ", "", text).partition(", client: ")[0].rpartition('"msg":"')[2]
     if text.lower() in row.name.lower():
@@ -177,7 +178,7 @@ def _error_pages(product: Product) -> Iterator[str]:
         if not sample.wrote or 0 < answer.status < _FIRST_ERROR or len(seen) == _PAGES_SHOWN:
             continue
         text = "\n".join(visible(answer)) or "(no body)"
-        if (key := re.sub(r"\d+\.[\d.]+", "", f"{answer.status} {text}")) not in seen:
+        if (key := f"{answer.status} " + re.sub(r"\d+", "", text)) not in seen:  # versions and ids differ each time
             seen.add(key)
             line = f"{answer.status} {answer.reason}".strip() if answer.status else "A page alone"
             origin = f"captured from {sample.of}" if sample.origin == "capture" else sample.of
@@ -236,8 +237,7 @@ def _mark(rule: MarkRule) -> str:
 
 def _dictionary(dictionary: Dictionary, own: Sequence[Row], level: str) -> list[str]:
     """Return how a dictionary reads, with an entry for each row under a heading of this level."""
-    where = f"{dictionary.where[:1].upper()}{dictionary.where[1:]}".rstrip(".")
-    lines = [f"Met: {_prose(where[:1].lower() + where[1:])}. Source: {_prose(dictionary.source.rstrip('.'))}."]
+    lines = [f"Met: {_prose(dictionary.where.rstrip('.'))}. Source: {_prose(dictionary.source.rstrip('.'))}."]
     if dictionary.note:
         lines += ["", _prose(dictionary.note)]
     return lines + [line for row in own for line in _entry(row, level)]
