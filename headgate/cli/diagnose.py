@@ -20,7 +20,7 @@ from ..diagnose.looks import Asked, Look
 from ..diagnose.pages import judge_answer
 from ..diagnose.redact import clean
 from ..model.diagnosis import Diagnosis
-from .main import stop
+from .main import header_fields, stop
 
 READERS = ("visitor", "operator", "admin", "all")
 EXIT = {"up": 0, "failing": 1, "partly": 3, "unreachable": 4, "unknown": 5}
@@ -90,12 +90,7 @@ def command(
 
 
 def _fields(headers: Sequence[str], cookies: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    fields = []
-    for line in headers:
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip() or any(char in line for char in "\r\n\0"):
-            stop(f"--header {clean(line, 60)!r}: expected 'Name: value'")
-        fields.append((name.strip(), value.strip()))
+    fields = list(header_fields(headers))
     if cookies:
         if any(char in cookie for cookie in cookies for char in "\r\n\0"):
             stop("--cookie: a line break cannot be part of it")

@@ -1,6 +1,7 @@
 """`headgate`: finds the command's file and runs it. Exit codes: 0 well, 1 findings or failures, 2 wrong usage or input."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
@@ -49,6 +50,17 @@ class _Commands(click.Group):
 @click.version_option(__version__, prog_name="headgate")
 def main() -> None:
     """Headgate: the HTTP gateway that knows why."""
+
+
+def header_fields(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the header fields that --header options give; a mistake in one ends the command."""
+    fields = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip() or any(char in line for char in "\r\n\0"):
+            stop(f"--header {line[:60]!r}: expected 'Name: value', without line breaks")
+        fields.append((name.strip(), value.strip()))
+    return tuple(fields)
 
 
 def stop(message: str) -> NoReturn:

@@ -18,7 +18,7 @@ from ..watch.history import BadHistory, History, availability
 from ..watch.notify import Ways, is_webhook
 from ..watch.run import Events, Plan, watch
 from ..watch.state import FLAPPING, UP, Change, Sighting
-from .main import stop
+from .main import header_fields, stop
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 PERIODS = 90
@@ -114,13 +114,13 @@ def _checked(url: str) -> str:
 
 def _watch(plan: Plan, history: History, headers: tuple[str, ...], ca: str | None, teller: "_Teller") -> int:
     """Watch until the end; return the exit code."""
-    fields = tuple((name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in headers))
-    if any(not name or any(char in name + value for char in "\r\n\0") for name, value in fields):
-        stop("--header: expected 'Name: value', without line breaks")
+    fields = header_fields(headers)
 
     async def look(url: str) -> Sighting:
         return await _look(url, fields, ca)
 
+    for url in plan.urls:
+        teller.resumed(url)
     events = Events(teller.looked, teller.changed, lambda text: click.echo(f"headgate: {clean(text)}", err=True))
     try:
         reached = asyncio.run(watch(plan, look, history, events))
@@ -166,6 +166,12 @@ class _Teller:
             click.echo(f"\r\x1b[K{moment} {clean(redact_target(url), 50)} {_said(sighting.state)}", nl=False, err=True)
         if self._html is not None:
             write_page(self._history, self._html, self._period)
+
+    def resumed(self, url: str) -> None:
+        """Say what the history knows of a site."""
+        if (before := self._history.changes(url, 1)) and not self._as_json:
+            moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(before[0].at))
+            click.echo(f"{moment}  {clean(redact_target(url), 80)}  was {_said(before[0].new)} when it was last watched")
 
     def changed(self, url: str, change: Change) -> None:
         """Print a change."""

@@ -16,6 +16,7 @@ from .catalogue import catalogue
 from .clues import Clue, Looks, clues, failed, grouped, worked
 from .looks import Asked, Look
 from .pages import judge_answer, retry_after
+from .redact import redact_target
 
 _SHOWN: Final = 24
 """Most lines of evidence in a verdict."""
@@ -38,7 +39,7 @@ def judge(asked: Asked, looks: Sequence[Look]) -> Diagnosis:
     settled = bool(suspects) and suspects[0].confidence == "proved"
     return replace(
         base,
-        subject=asked.url,
+        subject=redact_target(asked.url),
         outcome=outcome,
         summary=_summary(base, outcome, suspects, found),
         suspects=suspects,

@@ -15,7 +15,7 @@ from .catalogue import catalogue
 from .fingerprint import answers_of, generator_and_chain, status_of
 from .meanings import Meaning, of_sentence
 from .products import products
-from .redact import clean
+from .redact import clean, redact_target
 
 GATEWAY_STATUSES: Final = frozenset({500, 502, 503, 504, *range(520, 531)})
 """Statuses with which gateways speak of what is behind them."""
@@ -57,7 +57,7 @@ def judge_answer(captured: Captured, subject: str = "what was pasted") -> Diagno
     suspects, evidence = narrow(captured, generator)
     status = status_of(captured)
     return Diagnosis(
-        subject=subject,
+        subject=redact_target(subject),
         outcome=outcome_of(captured, generator),
         summary=summary(status, generator, suspects),
         generator=generator,

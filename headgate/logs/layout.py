@@ -71,8 +71,8 @@ def _default(parts: Sequence[Part], number: int) -> str:
     if slot.field in SHAPES:
         return SHAPES[slot.field]
     if slot.field in LISTS and not quoted:
-        end = following[:1].strip() if isinstance(following, bytes) else b""
-        return SHAPES["list"].replace(r"[^\s,]", rf"[^\s,{re.escape(end.decode('latin-1'))}]")
+        stop = re.escape(following[:1].strip().decode("latin-1")) if isinstance(following, bytes) else ""
+        return SHAPES["list"].replace(r"[^\s,]", rf"[^\s,{stop}]")
     if following is None:
         return r"[^\r\n]*+" if slot.field in ("request", "agent", "") or quoted else r"\S*+"
     if isinstance(following, Slot) or (slot.field == "request" and not quoted):

@@ -21,6 +21,7 @@ from .variations import Variation
 REDIRECTS: Final = 5
 """Most redirects that are followed."""
 _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
+_BEFORE_THE_END: Final = 0.15
 _ONE_REQUEST: Final = 65.0
 """Most seconds for one request, where there is so much time: longer than the usual timers of gateways."""
 
@@ -40,9 +41,14 @@ class Asking:
         """Seconds that are left."""
         return self.end - time.monotonic()
 
+    @property
+    def patience(self) -> float:
+        """Seconds for the next request: it ends before the examination does, so that there is something to tell."""
+        return min(self.seconds - _BEFORE_THE_END, _ONE_REQUEST)
+
     def may(self, count: int = 1) -> bool:
         """Return whether so many more requests may be sent now."""
-        return self.left >= count and self.seconds > 0.2
+        return self.left >= count and self.seconds > 2 * _BEFORE_THE_END
 
     def take(self, look: Look) -> Look:
         """Keep a look and tell it."""
@@ -57,7 +63,7 @@ class Asking:
         self.left -= 1
         at = time.monotonic()
         sent = Sent(what.url, what.method, what.fields, address=address, proxy=proxy, ca=self.ca)
-        seconds = min(self.seconds, _ONE_REQUEST)
+        seconds = self.patience
         attempt, captured = await (ask2(sent, seconds) if what.http2 else ask(sent, seconds))
         return self.take(self._look(what, attempt, captured, at, proxy, facts))
 
@@ -68,13 +74,13 @@ class Asking:
         self.left -= 1
         at = time.monotonic()
         sent = Sent(what.url, what.method, what.fields, address=connection.sent.address, ca=self.ca)
-        attempt, captured = await ask(sent, min(self.seconds, _ONE_REQUEST), connection)
+        attempt, captured = await ask(sent, self.patience, connection)
         return self.take(self._look(replace(what, kind="kept"), attempt, captured, at, None, {"idle": idle}))
 
     def _look(
         self, what: Variation, attempt: Attempt, captured: Captured | None, at: float, proxy: Url | None, facts: dict[str, Any]
     ) -> Look:
-        facts = {"sent": what.words, "path": what.url.target, "address": attempt.address} | times(attempt) | facts
+        facts = {"sent": what.words, "path": redact_target(what.url.target), "address": attempt.address} | times(attempt) | facts
         where = f" through {proxy.host}:{proxy.port}" if proxy else f" at {attempt.address}" if attempt.address else ""
         note = f", {what.words}" if what.words else ""
         idle = f", after {facts['idle']:g} s of rest" if facts.get("idle") else ""

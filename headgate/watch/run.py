@@ -44,6 +44,8 @@ async def watch(plan: Plan, glance: Glance, history: History, events: Events) ->
     Without `until` and timeout it only ends by cancellation. Raises BadHistory when the history can no longer be written.
     """
     states = {url: State(plan.need, plan.window) for url in plan.urls}
+    for url, state in states.items():
+        state.resume(history.changes(url))
     reached = asyncio.Event()
     telling: set[asyncio.Task[None]] = set()
 
@@ -57,7 +59,7 @@ async def watch(plan: Plan, glance: Glance, history: History, events: Events) ->
             if change is not None:
                 events.changed(url, change)
                 _start(_spread(plan.ways, url, change, events), telling)
-            if plan.until and all(_is(state.now, plan.until) for state in states.values()):
+            if plan.until and all(_is(one, plan.until) for state in states.values() for one in (state.now, state.latest)):
                 reached.set()
                 return
             differs = change is not None or sighting.state != states[url].now

@@ -5,6 +5,7 @@ that a site which answers every other time is called flapping, once, instead of 
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -52,6 +53,21 @@ class State:
         self._recent: deque[Sighting] = deque(maxlen=window)
         self._ups: deque[bool] = deque(maxlen=2 * window)
 
+    @property
+    def latest(self) -> str:
+        """What the last look saw, whether it is believed yet or not; "" before the first."""
+        return self._recent[-1].state if self._recent else ""
+
+    def resume(self, changes: Sequence[Change]) -> None:
+        """Go on from where an earlier watch ended. changes: the last ones, the newest first."""
+        if not changes:
+            return
+        self.now, self.since = changes[0].new, changes[0].at
+        for change in changes:
+            if change.new == UP:
+                break
+            self._down_since = change.at
+
     def see(self, sighting: Sighting) -> Change | None:
         """Take a look; return the change that it completes. The first look decides at once: there is nothing to flap from."""
         self._recent.append(sighting)
@@ -77,7 +93,9 @@ class State:
         count = sum(one.state == newest for one in self._recent)
         if self.now == FLAPPING:
             return newest if count == self._window else ""
-        twice = self.need == 1 or self._recent[-2].state == newest  # causes that take turns are no news each time
+        twice = self.need == 1 or (
+            len(self._recent) > 1 and self._recent[-2].state == newest
+        )  # causes that take turns are no news each time
         return newest if count >= self.need and twice else ""
 
     def _turns(self) -> int:

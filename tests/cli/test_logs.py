@@ -19,9 +19,9 @@ from headgate.cli.logs import command
 
 ACCESS = '{client} - - [20/Nov/2026:10:{minute:02d}:{second:02d} +0000] "GET {path} HTTP/1.1" {status} 157 "-" "curl/7.88.1"\n'
 ERROR = (
-    "2026/11/20 10:{minute:02d}:{second:02d} [error] 31#31: *{number} connect() failed (111: Connection refused) while "
-    'connecting to upstream, client: {client}, server: a.example, request: "GET {path} HTTP/1.1", upstream: "http://10.1.2.3:8080{path}", '
-    'host: "a.example"\n'
+    "2026/11/20 10:{minute:02d}:{second:02d} [error] 31#31: *{number} connect() failed (111: Connection refused) "
+    'while connecting to upstream, client: {client}, server: a.example, request: "GET {path} HTTP/1.1", '
+    'upstream: "http://10.1.2.3:8080{path}", host: "a.example"\n'
 )
 
 

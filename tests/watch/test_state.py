@@ -57,3 +57,25 @@ def test_down_from_the_beginning_counts() -> None:
 def test_nonsense_is_refused(need: int, window: int) -> None:
     with pytest.raises(ValueError, match="expected at least 1"):
         State(need, window)
+
+
+def test_an_earlier_watch_is_gone_on_from() -> None:
+    state = State(2, 3)
+    state.resume(
+        [
+            Change(at=200.0, old="connection-refused", new="503", lasted=100.0),
+            Change(at=100.0, old="up", new="connection-refused", lasted=50.0),
+            Change(at=50.0, old="", new="up", lasted=-1.0),
+        ]
+    )
+    assert (state.now, state.latest) == ("503", "")
+    assert state.see(Sighting(300.0, "up")) is None
+    change = state.see(Sighting(310.0, "up"))
+    assert change is not None
+    assert (change.old, change.new, change.lasted, change.down) == ("503", "up", 100.0, 200.0)
+
+
+def test_without_an_earlier_watch_nothing_is_resumed() -> None:
+    state = State()
+    state.resume([])
+    assert (state.now, state.latest) == ("", "")
