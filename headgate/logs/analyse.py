@@ -73,8 +73,12 @@ def _explained(reading: Reading, sample: Sample, products: tuple[str, ...]) -> t
 
 def _importance(root: Root) -> tuple[bool, float]:
     """Return the order of roots: what only clients did comes last, the rest by the failures explained."""
+    return (_by_client(root), -(root.count + root.follows))
+
+
+def _by_client(root: Root) -> bool:
     cause = catalogue().get(root.cause)
-    return (cause is not None and cause.fault == "client", -(root.count + root.follows))
+    return cause is not None and cause.fault == "client"
 
 
 def _outcome(reading: Reading) -> str:
@@ -110,6 +114,10 @@ def _verdict(reading: Reading, roots: Sequence[Root], times: Span) -> str:
     part = percent(min(failed, first.count + first.follows), failed)
     rest = "" if len(roots) == 1 else f" ({part})"
     label = "Largest group" if first.confidence == "possible" and len(roots) > 1 else "Main cause" if rest else "Cause"
+    clients = 0 if _by_client(first) else sum(one.count for one in roots if _by_client(one))
+    if clients > first.count:
+        text += f"; {percent(clients, failed)} of these were ended by clients"
+        label = "The rest" if len(roots) == 2 else f"{label} of the rest"
     return f"{text}. {label}{rest}: {first.title}."
 
 

@@ -31,8 +31,8 @@ def remedies(product: str, code: str, meaning: Meaning | None, address: str) -> 
     found: list[Action] = []
     if meaning is None and known and known.logs and product != "headgate":
         found.append(Action(f"Read {known.name}'s own words for this moment, which name the cause.", known.logs[0], known.who))
-    checks = [_own(line, "admin") for line in meaning.check] if meaning else []
-    fixes = [_own(line, "admin") for line in meaning.fix] if meaning else []
+    checks = [_own(line, "Look what this says") for line in meaning.check] if meaning else []
+    fixes = [_own(line, "Run or set this") for line in meaning.fix] if meaning else []
     if cause:
         checks += [_prose(line, who) for line in lines_for(product or "none", cause, "What to check")]
         fixes += [_prose(line, who) for line in lines_for(product or "none", cause, "How to fix")]
@@ -40,12 +40,12 @@ def remedies(product: str, code: str, meaning: Meaning | None, address: str) -> 
     return tuple(filled(one, facts) for one in (*found, *checks[:_CHECKS], *fixes[:_FIXES]))
 
 
-def _own(line: str, who: str) -> Action:
-    """Return a dictionary's line, a command or a setting with a remark behind #, as an action."""
+def _own(line: str, plain: str) -> Action:
+    """Return a dictionary's line, a command or a setting with a remark behind #, as an action. plain: its text without one."""
     command, _, remark = line.partition("   # ")
     if line[:1].isupper() and not remark:
-        return Action(line, "", who)
-    return Action(_sentence(remark), command.strip(), who)
+        return Action(line, "", "admin")
+    return Action(_sentence(remark) or plain, command.strip(), "admin")
 
 
 def _prose(line: str, who: str) -> Action:
@@ -53,7 +53,7 @@ def _prose(line: str, who: str) -> Action:
     if not line.startswith("`"):
         return Action(line, "", who)
     command, _, rest = line[1:].partition("`")
-    return Action(_sentence(rest.lstrip(":, ")), command, who)
+    return Action(_sentence(rest.lstrip(":, ")) or "Look what this says", command, who)
 
 
 def _sentence(text: str) -> str:

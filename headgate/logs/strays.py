@@ -31,11 +31,17 @@ def span_of(reading: Reading) -> Span:
     for at, cell in reading.tally.minutes.items():
         counts[at] = max(cell.requests, counts[at])
     del counts[-1]
-    whole, minutes = (reading.first, reading.last), sorted(counts)
+    times = [
+        time + reading.offsets.get(file.path, 0.0)
+        for file in reading.files
+        for time in (file.tally.first, file.tally.last)
+        if time >= 0
+    ]
+    whole, minutes = (min(times, default=-1.0), max(times, default=-1.0)), sorted(counts)
     low, high = _core(minutes, [counts[one] for one in minutes])
     strays = sum(counts[one] for one in (*minutes[:low], *minutes[high + 1 :]))
-    first = minutes[low] * 60.0 if low else reading.first
-    last = minutes[high] * 60.0 if high + 1 < len(minutes) else reading.last
+    first = minutes[low] * 60.0 if low else whole[0]
+    last = minutes[high] * 60.0 if high + 1 < len(minutes) else whole[1]
     return Span(first, last, strays, whole)
 
 
