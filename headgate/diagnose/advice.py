@@ -23,6 +23,19 @@ _OWN: Final = {
 """Causes whose fault's class does not say who can act."""
 
 
+UNSIGNED: Final = (
+    Action(
+        "Read the gateway's log of this moment: whether it made this answer or passed it on", "headgate logs ACCESS.LOG ERROR.LOG"
+    ),
+    Action("Ask the program itself, around what stands before it", "headgate diagnose URL --origin ADDRESS", "operator"),
+    Action("Read the program's own log of this moment, and try what it says", "journalctl -u SERVICE --since -5min", "operator"),
+)
+"""What to do about an error page that nobody signed."""
+SPLIT_UNSIGNED: Final = (
+    "The same request at the origin's own address (`--origin`): the same answer there means that the program made it."
+)
+
+
 _OURS: Final = re.compile(r"headgate|\[(?:upstream|gateway|route)[.\]]|\[\[route", re.IGNORECASE)
 
 

@@ -56,6 +56,8 @@ def worked(look: Look | None) -> bool:
     return look is not None and look.ok is True
 
 
+_SAME_WORK: Final = ("repeat", "no-cache", "agent", "identity", "no-cookies")
+"""Kinds of looks that ask the server for the same work."""
 _WITHOUT: Final = (
     ("no-cookies", "Without your cookies and fields it works: they, or what the program makes of them, are too much",
      ("header-section-too-large", "request-header-too-large", "program-crashed")),
@@ -115,8 +117,22 @@ def _paths(looks: Looks) -> Iterator[Clue]:
         yield Clue(f"Other paths work ({_names(good)}): only this one fails, or what is behind it", "path")
     elif good:
         yield Clue(f"Some paths work ({_names(good)}), others fail ({_names(bad)}): one part of the site is down", "path")
-    elif len(bad) > 1:
+    elif len(bad) > 1 and len({_status(one) for one in (looks.first("get"), *bad)}) == 1:
         yield Clue(f"All {len(bad) + 1} paths fail alike: it is the server behind the gateway as a whole, not one page", "path")
+
+
+def _status(look: Look | None) -> int:
+    return look.captured.status if look is not None and look.captured is not None else 0
+
+
+def _times(looks: Looks) -> Iterator[Clue]:
+    """Failures that all take the same long time are ended by somebody's limit."""
+    bad = [one for kind in ("get", *_SAME_WORK) for one in looks.of(kind) if failed(one) and one.captured is not None]
+    times = [one.captured.seconds for one in bad if one.captured is not None and one.captured.status >= 500]
+    if len(times) < 3 or min(times) < 0.9 or max(times) - min(times) > max(0.06, 0.02 * min(times)):
+        return
+    whose = "of the gateway's" if _status(bad[0]) == 504 else "of the gateway's, or of the program's own that then hangs up"
+    yield Clue(f"Each failure takes {times[0]:.2g} s: a time limit of {round(times[0], 1):g} s ends it, {whose}", "timing")
 
 
 def _names(looks: Sequence[Look]) -> str:
@@ -300,7 +316,7 @@ def _upstreams(looks: Looks) -> Iterator[Clue]:
 
 
 _ALL: Final[tuple[Callable[[Looks], Iterator[Clue]], ...]] = (
-    _upstreams, _origin, _proxy, _cache, _variations, _kept, _repeats, _head, _paths, _addresses,
+    _upstreams, _origin, _proxy, _cache, _variations, _kept, _repeats, _times, _head, _paths, _addresses,
     _certificates, _resolvers, _vantage,
 )  # fmt: skip
 """Comparisons, the most telling first."""

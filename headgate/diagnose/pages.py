@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..model.diagnosis import Action, Diagnosis, Evidence, Recognised, Suspect
-from .advice import actions_for, split_for, who_can_act
+from .advice import SPLIT_UNSIGNED, UNSIGNED, actions_for, split_for, who_can_act
 from .captured import Captured
 from .catalogue import catalogue
 from .fingerprint import answers_of, generator_and_chain, status_of
@@ -56,6 +56,8 @@ def judge_answer(captured: Captured, subject: str = "what was pasted") -> Diagno
     generator, chain = generator_and_chain(captured)
     suspects, evidence = narrow(captured, generator)
     status = status_of(captured)
+    if generator is None and status >= 500 and not suspects:
+        return _unsigned(captured, status, chain, subject)
     return Diagnosis(
         subject=redact_target(subject),
         outcome=outcome_of(captured, generator),
@@ -69,6 +71,31 @@ def judge_answer(captured: Captured, subject: str = "what was pasted") -> Diagno
         actions=actions_for(generator, suspects),
         split=split_for(generator, suspects),
         unknowable=_unknowable(generator, suspects),
+        status=status,
+        retry_after=retry_after(captured),
+    )
+
+
+def _unsigned(captured: Captured, status: int, chain: Sequence[str], subject: str) -> Diagnosis:
+    """Return the verdict on an error page that no known product wrote: the site's own program, or a page that was replaced."""
+    near = chain[-1] if chain else ""
+    said = f"{near} passed it on, and the page is not of {near}'s own making" if near else ""
+    suspects = (Suspect("upstream-answered-error", "possible", (said,)),) if near else ()
+    return Diagnosis(
+        subject=redact_target(subject),
+        outcome="failing",
+        summary=(
+            f"{near} passed this {status} on, and the page is not {near}'s own: the program behind it answered so, or somebody "
+            "gave the gateway another page to show."
+            if near
+            else f"Nobody signed this {status}: its author cannot be told."
+        ),
+        chain=("you", *chain, "?"),
+        suspects=suspects,
+        who=("operator", "admin"),
+        actions=UNSIGNED,
+        split=SPLIT_UNSIGNED,
+        unknowable=("who wrote it: a program's own error page looks like anything",),
         status=status,
         retry_after=retry_after(captured),
     )

@@ -126,3 +126,21 @@ def test_certificates() -> None:
 
     assert "different certificates" in next(one.text for one in clues(grouped([shown("2027"), shown("2026")])))
     assert "expires in 3 days" in next(one.text for one in clues(grouped([shown("2027", days_left=3.2)])))
+
+
+def test_failures_that_all_take_the_same_long_time_are_ended_by_a_limit() -> None:
+    def text(*seconds: float) -> str:
+        kinds = ("get", "no-cache", "agent", "repeat")
+        found = clues(grouped([look(kind, BAD, one) for kind, one in zip(kinds, seconds, strict=False)]))
+        return " ".join(one.text for one in found if one.source == "timing")
+
+    assert "a time limit of 3 s ends it" in text(3.001, 3.004, 3.002)
+    assert text(3.0, 3.5, 3.1) == ""
+    assert text(0.3, 0.3, 0.3) == ""
+    assert text(3.0, 3.0) == ""
+
+
+def test_paths_that_fail_otherwise_are_not_alike() -> None:
+    other = Captured(status=504, seconds=0.01)
+    paths = [Look("path", "path look", BAD, "504", captured=other), look("path", BAD)]
+    assert "path" not in told(look("get", BAD), *paths)
