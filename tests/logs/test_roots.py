@@ -259,10 +259,8 @@ def test_logs_of_several_gateways_together(tmp_path: Path, seed: int) -> None:
 
 
 def test_several_servers_alike_share_something(tmp_path: Path) -> None:
-    servers = [f"app{1 + at % 3}" for at in range(600)]
     requests = [
-        Request(START + at, server, f"/{at % 7}", "203.0.113.1", "GET", 200 if at % 5 else 503)
-        for at, server in enumerate(servers)
+        Request(START + at, f"app{1 + at % 3}", f"/{at % 7}", "203.0.113.1", status=200 if at % 5 else 503) for at in range(600)
     ]
     told = report(tmp_path, {"access.log": "".join(one.line for one in requests)})
     assert "at all of 3 servers alike: look at what they share" in told.roots[0].summary[1]
