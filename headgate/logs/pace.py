@@ -60,7 +60,8 @@ def _period(scene: Scene, starts: Sequence[float]) -> Finding | None:
     words, asked = _of_period(scene, period)
     words = f"{len(starts)} times from the first to the last, {len(hits)} of {len(apart)} pauses of that length. {words}"
     return Finding(
-        "periodic", f"Failures come back every {span(period)}", words, scene.failed, 1.0, "possible" if asked else sure,
+        "periodic", f"Failures come back every {span(period)}", words, scene.failed, 1.0,
+        "possible" if asked or not scene.requests else sure,  # where requests are not known they may come at this pace
         {"seconds": f"{period:.0f}"}, lines_of(scene.failures), scene.cause, weight,
     )  # fmt: skip
 

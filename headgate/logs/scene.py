@@ -18,7 +18,7 @@ _VARIABLE: Final = re.compile(
 _SEGMENTS: Final = 5
 
 
-@lru_cache(65_536)
+@lru_cache(131_072)
 def shape_of(path: str) -> str:
     """Return a path with what differs from request to request as `*`: /user/17/posts is /user/*/posts."""
     parts = path.partition("?")[0].split("/")

@@ -68,9 +68,9 @@ def _generator(product: str) -> Recognised | None:
 def _codes(cluster: Cluster) -> list[str]:
     """Return the causes that the failures allow, the likeliest first, those of most failures."""
     counts: Counter[str] = Counter()
-    for entry in cluster.entries:
-        for rank, code in enumerate(entry.causes):
-            counts[code] += max(1, 40 - rank)
+    for causes, number in Counter(entry.causes for entry in cluster.entries).items():
+        for rank, code in enumerate(causes):
+            counts[code] += number * max(1, 40 - rank)
     codes = [code for code, _ in counts.most_common() if code in catalogue()]
     if cluster.kind.cause in codes:
         codes.remove(cluster.kind.cause)

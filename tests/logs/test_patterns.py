@@ -234,6 +234,24 @@ def test_where_only_failures_are_known_nothing_is_more_than_possible(tmp_path: P
     assert "path" in {one.kind for one in told.findings}
 
 
+def test_failures_of_which_alone_is_known_that_they_come_at_a_pace_are_no_sure_rhythm(tmp_path: Path) -> None:
+    lines = [refused(Request(START + 10.0 * at, "", "/x", "203.0.113.1")) for at in range(40)]
+    (tmp_path / "error.log").write_text("".join(lines))
+    (only,) = analyse(read([str(tmp_path / "error.log")])).findings
+    assert (only.kind, only.keys, only.confidence) == ("periodic", {"seconds": "10"}, "possible")
+
+
+def test_a_monitor_that_asks_at_its_pace_is_told_as_such(tmp_path: Path) -> None:
+    requests = traffic(random.Random(31)) + [
+        Request(START + 30.0 * at, "app1", "/health", "203.0.113.251", status=503) for at in range(100)
+    ]
+    found = {one.kind: one for one in find(scene(tmp_path, requests))}
+    assert found["periodic"].confidence == "possible"
+    assert "a health check or a monitor" in found["periodic"].detail
+    assert found["client"].keys == {"client": "203.0.113.251"}
+    assert found["path"].keys == {"path": "/health"}
+
+
 def test_a_pattern_of_one_cause_counts_its_failures_only(tmp_path: Path) -> None:
     """Every third request is refused; other failures come by chance, and belong to a root of their own."""
     rng = random.Random(16)
