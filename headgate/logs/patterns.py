@@ -1,6 +1,7 @@
 """Owns which patterns are looked for among failures, and which of those found are worth telling."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Final
 
 from .finding import Finding
@@ -18,6 +19,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = (
 )  # fmt: skip
 """What is looked for. A further pattern is one function and one name here."""
 _LIKELY: Final = "likely"
+_ONE_MOMENT: Final = 120.0
 
 
 def find(scene: Scene) -> list[Finding]:
@@ -62,9 +64,20 @@ def merged(whole: Sequence[Finding], parts: Sequence[Sequence[Finding]]) -> list
 
 def _same(one: Finding, other: Finding) -> bool:
     """Whether two findings say the same thing."""
+    if one.kind in _TIMES and other.kind in _TIMES:
+        return one.keys.keys() == other.keys.keys() and all(_near(one.keys[name], other.keys[name]) for name in one.keys)
     if one.kind != other.kind:
-        return one.kind in _TIMES and other.kind in _TIMES and one.keys == other.keys
+        return False
     return one.keys == other.keys or (not one.keys and not other.keys)
+
+
+def _near(one: str, other: str) -> bool:
+    """Whether two moments are as good as one: the first failures of two causes seldom come in the same second."""
+    if one == other:
+        return True
+    if "?" in (one, other):
+        return False
+    return abs((datetime.fromisoformat(one) - datetime.fromisoformat(other)).total_seconds()) <= _ONE_MOMENT
 
 
 _TIMES: Final = ("burst", "onset", "ended", "gap")

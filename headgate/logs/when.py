@@ -158,7 +158,8 @@ def _title(kind: str, begin: str, end: str, lasted: float, interval: Interval, s
 
 def _numbers(scene: Scene, interval: Interval) -> str:
     if not scene.requests:
-        return f"{interval.hits:,.0f} of {interval.hits + interval.others:,.0f} failures fall into it."
+        whole = interval.hits + interval.others
+        return f"{interval.hits:,.0f} of {whole:,.0f} failures fall into it; how many requests came is not known."
     inside = f"{percent(interval.hits, interval.asked)} of {interval.asked:,.0f} requests failed then"
     return f"{inside}, {percent(interval.others, interval.others_asked)} of {interval.others_asked:,.0f} at other times."
 

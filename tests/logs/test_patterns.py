@@ -277,6 +277,29 @@ def test_what_is_true_of_nearly_all_failures_is_told_once() -> None:
     assert [one.cause for one in told] == ["connection-refused"]
 
 
+def test_one_moment_is_told_once_for_several_causes(tmp_path: Path) -> None:
+    """A deployment breaks requests in three ways."""
+    rng = random.Random(41)
+    requests = [
+        replace(one, status=rng.choice((502, 503, 504))) if one.time > START + 1800 and rng.random() < 0.3 else one
+        for one in traffic(rng)
+    ]
+    told = analyse(reading(tmp_path, requests))
+    assert len(told.roots) == 3
+    assert all([one.kind for one in root.findings] == ["onset"] for root in told.roots)
+    assert [one.kind for one in told.findings] == ["onset"]
+    assert told.findings[0].count == told.failed
+
+
+def test_two_moments_are_told_apart() -> None:
+    one, other = (replace(finding("burst", 9), keys={"begin": f"2026-11-20 10:{minute}:00"}) for minute in (10, 20))
+    assert len(merged([one], [[other]])) == 2
+    near = replace(other, kind="onset", keys={"begin": "2026-11-20 10:11:30"})
+    assert merged([one], [[near]]) == [one]
+    assert len(merged([one], [[replace(other, keys={"begin": "?"})]])) == 2
+    assert len(merged([one], [[replace(other, keys={"end": "2026-11-20 10:10:00"})]])) == 2
+
+
 def test_sure_findings_come_first_then_large_ones() -> None:
     told = merged([finding("path", 9, confidence="possible"), finding("client", 5)], [[finding("method", 7, "response-timeout")]])
     assert [one.kind for one in told] == ["method", "client", "path"]
