@@ -32,12 +32,25 @@ _SEPARATE: Final = frozenset(("code", "key", "auth", "sig", "sid", "pin", "pass"
 def scrub(text: str, longest: int = 300) -> str:
     """Return a line of a log without its secrets, control characters escaped, at most `longest` characters."""
     shown = text[: 4 * longest]
-    shown = _FIELD.sub(rf"\1\2{REDACTED}", shown)
+    shown = _without_fields(shown)
     shown = _BEARER.sub(rf"\1\2{REDACTED}", shown)
     shown = _JWT.sub(REDACTED, shown)
     if "@" in shown:
         shown = _USER.sub(rf"\1{REDACTED}@", shown)
     return clean(_without_values(shown), longest)
+
+
+def _without_fields(text: str) -> str:
+    """Leave out whole header fields: one within quotes ends with these, any other with the line."""
+    parts, at = [], 0
+    for found in _FIELD.finditer(text):
+        if found.start() < at:
+            continue
+        parts += [text[at : found.end(2)], REDACTED]
+        bare = found[3][0] not in '["\\'
+        quoted = text.count('"', 0, found.start()) % 2
+        at = len(text) if bare and not quoted else found.end()
+    return "".join((*parts, text[at:]))
 
 
 def shown_path(path: str, longest: int) -> str:

@@ -79,9 +79,11 @@ def test_what_is_shown_is_one_short_line_of_printable_ascii(text: str, longest: 
     assert shown.isprintable() or not shown
 
 
-@given(st.sampled_from(HIDDEN), st.sampled_from([" ", "; ", " | ", ", ", "\t", " - "]), st.sampled_from(HIDDEN))
-def test_several_secrets_in_one_line(one: str, between: str, other: str) -> None:
-    assert SECRET not in scrub(one + between + other)
+@pytest.mark.parametrize("between", [" ", "; ", " | ", ", ", "\t", " - "])
+def test_several_secrets_in_one_line(between: str) -> None:
+    for one in HIDDEN:
+        for other in HIDDEN:
+            assert SECRET not in scrub(one + between + other)
 
 
 def test_scrubbing_again_changes_nothing() -> None:
