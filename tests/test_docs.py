@@ -24,8 +24,8 @@ from headgate.model.verdicts import VERDICTS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
-OWN = [page for page in PAGES if page.parent.name != "causes"]
-"""All but the generated pages of the causes, whose texts have tests of their own."""
+OWN = [page for page in PAGES if page.parent.name not in ("causes", "products")]
+"""All but the generated pages of causes and products, whose texts have tests of their own."""
 FENCE = re.compile(r"^(<!-- runnable -->\n)?```([a-z]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BIN = Path(sys.executable).parent
 
