@@ -52,10 +52,12 @@ class Meaning:
 def of_code(text: str) -> list[Meaning]:
     """Return what a code means, most specific first; of a combination ("502.3 12002", "UF,URX") the meaning of each part.
 
-    Empty when no dictionary knows it.
+    Empty when no dictionary knows it, and where the text is a sentence of one (of_sentence).
     """
     if whole := _exact(text):
         return whole
+    if any(2 * len(one.word) >= len(text.strip()) for one in of_sentence(text)):
+        return []  # a sentence that happens to hold a code: as a whole it says more
     for split in _SPLITS:
         parts = [part for part in split.split(text.strip(" ()[]{}<>\"'.,:;")) if part and part.lower() not in _NOISE]
         if 1 <= len(parts) <= _PARTS_MOST and parts != [text]:
