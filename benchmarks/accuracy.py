@@ -124,8 +124,14 @@ def by_log(captures: Sequence[Capture], folder: Path) -> list[Case]:
                 files.append(folder / f"{one.kind}-{one.scenario}-{name}.log")
                 files[-1].write_text("\n".join(lines) + "\n", encoding="latin-1")
         entries = read([str(file) for file in files]).failures
-        cases.append(_of_entry(one, truth, entries[0] if entries else None))
+        cases.append(
+            _of_entry(one, truth, next((entry for entry in entries if _is_false(entry, truth)), entries[0]) if entries else None)
+        )
     return cases
+
+
+def _is_false(entry: Entry, truth: tuple[str, ...]) -> bool:
+    return entry.confidence == "proved" and entry.causes[0] not in truth
 
 
 def _of_entry(one: Capture, truth: tuple[str, ...], entry: Entry | None) -> Case:

@@ -64,7 +64,7 @@ def check_command(words: list[str]) -> str:
     context = click.Context(main)
     names = {option for parameter in main.params for option in parameter.opts}
     for word in words:
-        if word.startswith("-"):
+        if word.startswith("-") and word != "-":
             if word.partition("=")[0] not in names | {"--help", "-h"}:
                 return f"{command.name} has no option {word}"
         elif isinstance(command, click.Group) and (found := command.get_command(context, word)):

@@ -23,6 +23,8 @@ _OWN: Final = {
 """Causes whose fault's class does not say who can act."""
 
 
+_PLAIN: Final = re.compile(r"[\w.:\[\]-]+", re.ASCII)
+"""What may stand in a command that people paste into a shell."""
 UNSIGNED: Final = (
     Action(
         "Read the gateway's log of this moment: whether it made this answer or passed it on", "headgate logs ACCESS.LOG ERROR.LOG"
@@ -103,7 +105,9 @@ def _action(line: str, who: str) -> Action:
 
 def filled(action: Action, facts: Mapping[str, str]) -> Action:
     """Return an action with this case's address and name in the places meant for them."""
-    address, name = facts.get("address", ""), facts.get("host", facts.get("name", ""))
+    address, name = (
+        value if _PLAIN.fullmatch(value) else "" for value in (facts.get("address", ""), facts.get("host", facts.get("name", "")))
+    )
     text, command = action.text, action.command
     if address and ":" in address:
         host, _, port = address.rpartition(":")

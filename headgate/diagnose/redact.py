@@ -31,7 +31,7 @@ _PATTERNS: Final = tuple(
         r"\b()eyJ[\w-]{6,}(?:\.[\w-]*){0,2}",  # a JSON Web Token without its name
     )
 )
-_USER_IN_URL: Final = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]+@", re.IGNORECASE)
+_USER_IN_URL: Final = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/]+@", re.IGNORECASE)
 _PARAMETER: Final = re.compile(r"(?:^|[&;])([^&;=]*)=")
 _REMEMBERED_LENGTH: Final = 64  # longer names are judged each time: nobody fills our memory with them
 _NAMED: Final = {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x5C: "\\\\"}

@@ -23,8 +23,6 @@ from headgate.model.diagnosis import CONFIDENCE
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "gateways"
 KNOWN_MISSES = {("haproxy", "client-certificate-required"), ("squid", "send-reset")}
 """What their dictionaries leave out of the set."""
-KNOWN_FALSE = {("varnish", "socket-forbidden")}
-"""The dictionary of Varnish's words takes EACCES for the machine's prohibition, which with a unix socket it is not."""
 
 
 def entry(causes: Sequence[str], confidence: str = "possible", time: float = START, reason: str = "", status: int = 502) -> Entry:
@@ -188,7 +186,7 @@ def truth_of(one: Capture) -> set[str]:
 
 CAPTURES: dict[str, list[Capture]] = {}
 for _one in load(FIXTURES):
-    if truth_of(_one) and (_one.kind, _one.scenario) not in KNOWN_FALSE:
+    if truth_of(_one):
         CAPTURES.setdefault(_one.kind, []).append(_one)
 
 
