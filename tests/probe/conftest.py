@@ -86,9 +86,14 @@ def handshaking() -> Callable[[ssl.SSLContext], AbstractContextManager[int]]:
 
     def handshake(sock: socket.socket, tls: ssl.SSLContext) -> None:
         sock.settimeout(2)
-        with suppress(OSError), tls.wrap_socket(sock, server_side=True) as secured:
-            secured.recv(65_536)
-        sock.close()
+        with sock.dup() as plain:
+            plain.settimeout(2)
+            with suppress(OSError), tls.wrap_socket(sock, server_side=True) as secured:
+                secured.recv(65_536)
+            with suppress(OSError):  # what is unread at the close would make it a reset, which overtakes the alert
+                plain.shutdown(socket.SHUT_WR)
+                while plain.recv(65_536):
+                    pass
 
     @contextmanager
     def run(tls: ssl.SSLContext) -> Iterator[int]:
