@@ -13,6 +13,7 @@ LAYERS = {
     "diagnose": 3,
     "render": 4,
     "net": 5,
+    "traffic": 5,
     "gateway": 6,
     "probe": 6,
     "logs": 6,

@@ -48,6 +48,11 @@ _TIMEOUTS: Final = (
 )
 _TOKEN: Final = re.compile(r";\s*error=\"?([a-z_]+)")
 _AGE: Final = re.compile(r"\d+")
+_SPEAKING_FIELDS: Final = (
+    "x-squid-error", "x-vercel-error", "x-render-routing", "x-amzn-errortype", "x-cache", "grpc-status", "grpc-message",
+    "x-envoy-response-flags",
+)  # fmt: skip
+"""Header fields in which products say what went wrong."""
 _UNKNOWABLE: Final = "which server was asked, and what its program or kernel said: only the log of {name} knows"
 
 
@@ -166,15 +171,7 @@ def _of_words(captured: Captured, generator: Recognised, evidence: list[Evidence
 
 
 def _error_headers(captured: Captured) -> Iterable[str]:
-    for name in (
-        "x-squid-error",
-        "x-vercel-error",
-        "x-amzn-errortype",
-        "x-cache",
-        "grpc-status",
-        "grpc-message",
-        "x-envoy-response-flags",
-    ):
+    for name in _SPEAKING_FIELDS:
         if value := captured.header(name):
             yield value
 
