@@ -1,5 +1,6 @@
 """The report of `headgate logs`: causes with evidence and remedies, failures over time, servers by time, durations."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -35,10 +36,16 @@ def page(told: Mapping[str, Any]) -> str:
     })  # fmt: skip
 
 
-def _style(colours: Sequence[str]) -> Any:
-    from pygal.style import Style  # pygal takes 0.2 s to import
+def _pygal() -> Any:
+    """Return the module, which takes 0.2 s to import, without the import hook of an older Python that it leaves behind."""
+    import pygal.style
 
-    return Style(
+    sys.meta_path[:] = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
+    return pygal
+
+
+def _style(colours: Sequence[str]) -> Any:
+    return _pygal().style.Style(
         background="transparent", plot_background="transparent", foreground=_INK, foreground_strong=_INK, foreground_subtle=_INK,
         opacity=".9", opacity_hover="1", transition="none", colors=tuple(colours), font_family="system-ui, sans-serif",
         label_font_size=11, major_label_font_size=11, legend_font_size=12, value_font_size=11, tooltip_font_size=11,
@@ -65,8 +72,7 @@ def _over_time(told: Mapping[str, Any], titles: Mapping[str, str]) -> Markup | N
     count = len(drawn["failed"])
     if count < 2 or not any(drawn["failed"]):
         return None
-    import pygal
-
+    pygal = _pygal()
     dated = several_days(drawn["begin"], drawn["begin"] + count * drawn["width"])
     labels = [moment(drawn["begin"] + at * drawn["width"], dated) for at in range(count)]
     chart = pygal.StackedBar(
@@ -85,8 +91,7 @@ def _durations(bars: Sequence[Mapping[str, Any]]) -> Markup | None:
     shown = [bar for bar in bars if bar["count"]]
     if not shown:
         return None
-    import pygal
-
+    pygal = _pygal()
     chart = pygal.HorizontalBar(
         js=[], style=_style((PALETTE[1],)), height=60 + 26 * len(shown), width=1000, margin=8, show_legend=False, spacing=4,
         print_values=True, print_values_position="top", formatter=lambda value: f"{value:,.0f}",

@@ -108,7 +108,7 @@ def test_an_authority_that_only_the_user_knows(handshaking: Callable[..., Any], 
 def test_an_alert(handshaking: Callable[..., Any], certificates: Certificates, kind: str, cause: str) -> None:
     with handshaking(certificates.context(kind)) as port:
         found = look(port, certificates)
-    assert (found.ok, code(found), found.facts.get("certificate")) == (False, cause, None)
+    assert (found.ok, code(found), found.facts.get("certificate")) == (False, cause, None), found.attempt
 
 
 @pytest.mark.parametrize(
