@@ -5,16 +5,14 @@ of each other do not all run to the same server at once (Mitzenmacher, "The Powe
 """
 
 from collections.abc import Collection, Sequence
-from random import expovariate, random
-from typing import Generic
+from random import expovariate, random, sample
+from typing import Final, Generic
 
 from .candidate import S
 from .turns import smooth
 
-
-def untried(servers: Sequence[S], tried: Collection[S]) -> list[S]:
-    """Return the servers that are not in `tried`, in their order."""
-    return [server for server in servers if server not in tried]
+MOST_RIVALS: Final = 16
+"""Servers that a retry compares: all of them in a small group, so many chosen at random in a large one."""
 
 
 class Pairs(Generic[S]):
@@ -23,10 +21,17 @@ class Pairs(Generic[S]):
     __slots__ = ("_count", "_next", "_round", "_servers")
 
     def __init__(self, servers: Sequence[S]) -> None:
-        self._servers = servers
+        self._servers = tuple(servers)
         self._round = smooth(servers)
         self._next = _following(self._round)
         self._count = len(self._round)
+
+    def _rivals(self, tried: Collection[S]) -> Sequence[S]:
+        """Return servers to compare for a retry: those that are not in `tried`, any when every one is."""
+        servers = self._servers
+        if len(servers) > MOST_RIVALS + len(tried):
+            servers = sample(servers, MOST_RIVALS + len(tried))
+        return [server for server in servers if server not in tried] or servers
 
 
 class LeastRequests(Pairs[S]):
@@ -46,9 +51,8 @@ class LeastRequests(Pairs[S]):
 
     def pick_other(self, key: bytes, tried: Collection[S]) -> S:
         """Return the least busy server that is not in `tried`; the least busy of all when every one is."""
-        others = untried(self._servers, tried) or self._servers
         # Among equals by chance, in proportion to their shares: the least of exponential times whose rates are the shares.
-        return min(others, key=lambda server: (server.busy / server.share, expovariate(server.share)))
+        return min(self._rivals(tried), key=lambda server: (server.busy / server.share, expovariate(server.share)))
 
 
 class PeakEwma(Pairs[S]):
@@ -77,7 +81,7 @@ class PeakEwma(Pairs[S]):
 
     def pick_other(self, key: bytes, tried: Collection[S]) -> S:
         """Return the least burdened server that is not in `tried`; of all when every one is."""
-        others = untried(self._servers, tried) or self._servers
+        others = self._rivals(tried)
         quickest = min((server.cost for server in others if server.cost), default=1.0)
         return min(
             others,
@@ -91,8 +95,8 @@ def _following(turns: Sequence[S]) -> list[S]:
     other = turns[0]
     for at in range(2 * len(turns) - 1, -1, -1):  # twice around: what follows the last turns stands at the beginning
         here = at % len(turns)
-        following_one = turns[(here + 1) % len(turns)]
-        if following_one is not turns[here]:
-            other = following_one
+        after = turns[(here + 1) % len(turns)]
+        if after is not turns[here]:
+            other = after
         following[here] = other
     return following

@@ -1,7 +1,7 @@
 """Which server a key belongs to: the same in every process, and changed for few keys when servers change.
 
 Two ways with one contract. RingHash: when a server goes only its own keys move, and they go where a retry would have gone; shares
-are met roughly (within some 10 %). Maglev: shares are met almost exactly, the lookup is quicker, and a few other keys move too.
+are met roughly (a tenth off is usual). Maglev: shares are met almost exactly, the lookup is quicker, and a few other keys move too.
 """
 
 from bisect import bisect_left
@@ -14,7 +14,7 @@ from typing import Final, Generic
 from zlib import crc32
 
 from .candidate import S
-from .choices import LeastRequests, untried
+from .choices import LeastRequests
 from .turns import smooth
 
 POINTS: Final = 160
@@ -66,14 +66,12 @@ class Keyed(Generic[S]):
         """Return the next server on the circle that is not in `tried`; the key's own when every one is."""
         if not key:
             return self._any.pick_other(key, tried)
-        others = untried(self._servers, tried)
-        if len(others) < 2:
-            return others[0] if others else self.pick(key)
         entry = self._entry(key)
         for at in range(entry, entry + FAR):
             if (server := self._owners[at % self._count]) not in tried:
                 return server
-        return others[entry % len(others)]
+        others = [server for server in self._servers if server not in tried]
+        return others[entry % len(others)] if others else self._owners[entry]
 
 
 class RingHash(Keyed[S]):
@@ -144,7 +142,7 @@ def _claimed(servers: Sequence[S]) -> list[S]:
     ]
     at = {server: offset % SLOTS for server, (offset, _) in zip(servers, sequences, strict=True)}
     skips = {server: skip % (SLOTS - 1) + 1 for server, (_, skip) in zip(servers, sequences, strict=True)}
-    turns = smooth(servers)
+    turns = smooth(servers, SLOTS // 2)
     for turn in range(SLOTS):
         server = turns[turn % len(turns)]
         entry, skip = at[server], skips[server]

@@ -1,22 +1,24 @@
 """Which server a client was bound to: a signed cookie that names it without showing its address.
 
-The cookie's value is a server's id, a dot and a signature, both base64url. Both are HMAC-SHA-256 under the gateway's key, so a client
-can neither make a value up nor learn from it which addresses stand behind the gateway. Syntax: RFC 6265 sections 4.1.1 and 4.2.1;
-the name prefixes and SameSite: RFC 6265bis sections 4.1.2.7 and 4.1.3.
+The cookie's value is a server's id, a dot and a signature, both base64url. Both are made with the gateway's key, so a client can
+neither make a value up nor learn from it which addresses stand behind the gateway. They are keyed BLAKE2b, which is a message
+authentication code by itself (RFC 7693 section 2.9), in a quarter of HMAC-SHA-256's time. Cookie syntax: RFC 6265 sections 4.1.1
+and 4.2.1; the name prefixes and SameSite: RFC 6265bis sections 4.1.2.7 and 4.1.3.
 """
 
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
-from hmac import compare_digest, digest
+from hashlib import blake2b
+from hmac import compare_digest
 from typing import Final, Literal
 
 SHORTEST_KEY: Final = 16
 """Bytes a signing key must have at least."""
 ID_LENGTH: Final = 12
 """Characters of a server's id (72 bits)."""
-SIGNATURE_LENGTH: Final = 22
-"""Characters of a signature (132 bits)."""
+SIGNATURE_LENGTH: Final = 20
+"""Characters of a signature (120 bits)."""
 MOST_LOOKS: Final = 32
 """Places where the cookie's name is looked at in one request. A browser sends it once for each path it was set for."""
 MOST_SPACES: Final = 8
@@ -33,10 +35,10 @@ class Sticky:
 
     name: the cookie's, a token (RFC 9110). key: at least SHORTEST_KEY secret bytes, the same in every gateway that shares the
     clients. path: the cookie's. max_age: seconds that the browser keeps it, None: until it is closed. secure: send it over HTTPS
-    only. same_site: which requests from other sites carry it. Raises ValueError, naming the setting, for what browsers would refuse.
+    only. same_site: which requests from other sites carry it. Raises ValueError, naming the setting, for what browsers refuse.
     """
 
-    __slots__ = ("_attributes", "_key", "_name", "_prefix")
+    __slots__ = ("_attributes", "_key", "_prefix", "_signer")
 
     def __init__(
         self,
@@ -48,15 +50,17 @@ class Sticky:
         same_site: Literal["Strict", "Lax", "None"] = "Lax",
     ) -> None:
         _check(name, key, path, max_age, secure, same_site)
-        self._name = name.encode()
-        self._prefix = self._name + b"="
-        self._key = key
+        self._prefix = name.encode() + b"="
+        self._key = blake2b(key).digest()  # of any length, while BLAKE2b takes keys of up to 64 bytes
+        # With the name in front: a value is good for the cookie it was made for, not for another upstream's.
+        self._signer = blake2b(self._prefix, digest_size=SIGNATURE_LENGTH * 3 // 4, key=self._key, person=b"cookie")
         age = "" if max_age is None else f"; Max-Age={max_age}"
         self._attributes = f"; Path={path}{age}; HttpOnly{'; Secure' if secure else ''}; SameSite={same_site}".encode()
 
     def server_id(self, label: str) -> bytes:
         """Return the id of the server with this label: the same for the same key, whatever the cookie's name."""
-        return _text(digest(self._key, b"server " + label.encode("utf-8", "surrogateescape"), "sha256"), ID_LENGTH)
+        name = label.encode("utf-8", "surrogateescape")
+        return urlsafe_b64encode(blake2b(name, digest_size=ID_LENGTH * 3 // 4, key=self._key, person=b"server").digest())
 
     def set_cookie(self, server_id: bytes) -> bytes:
         """Return the value of the Set-Cookie field that binds a client to a server."""
@@ -90,19 +94,16 @@ class Sticky:
         return server_id if compare_digest(signature, self._signature(server_id)) else None
 
     def _signature(self, server_id: bytes) -> bytes:
-        """Return the signature of an id, which is good for this cookie's name only."""
-        return _text(digest(self._key, b"cookie %b %b" % (self._name, server_id), "sha256"), SIGNATURE_LENGTH)
+        """Return the signature of an id."""
+        signer = self._signer.copy()
+        signer.update(server_id)
+        return urlsafe_b64encode(signer.digest())
 
 
 def _begins(field: bytes, at: int) -> bool:
     """Tell whether a cookie begins here: at the field's beginning, or after a semicolon and some space."""
     before = field[max(0, at - MOST_SPACES) : at].rstrip(b" \t")
     return before.endswith(b";") or (not before and at <= MOST_SPACES)
-
-
-def _text(digest_: bytes, length: int) -> bytes:
-    """Return so many characters of a digest in base64url."""
-    return urlsafe_b64encode(digest_)[:length]
 
 
 def _check(name: str, key: bytes, path: str, max_age: int | None, secure: bool, same_site: str) -> None:
