@@ -28,7 +28,7 @@ class Pairs(Generic[S]):
 
     def _rivals(self, tried: Collection[S]) -> Sequence[S]:
         """Return servers to compare for a retry: those that are not in `tried`, any when every one is."""
-        servers = self._servers
+        servers: Sequence[S] = self._servers
         if len(servers) > MOST_RIVALS + len(tried):
             servers = sample(servers, MOST_RIVALS + len(tried))
         return [server for server in servers if server not in tried] or servers

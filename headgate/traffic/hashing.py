@@ -1,14 +1,13 @@
 """Which server a key belongs to: the same in every process, and changed for few keys when servers change.
 
 Two ways with one contract. RingHash: when a server goes only its own keys move, and they go where a retry would have gone; shares
-are met roughly (a tenth off is usual). Maglev: shares are met almost exactly, the lookup is quicker, and a few other keys move too.
+are met roughly (a tenth off is usual). Maglev: shares are met almost exactly, the lookup is quicker, and a few other keys move.
 """
 
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from math import ceil, log
-from statistics import median
 from struct import unpack
 from typing import Final, Generic
 from zlib import crc32
@@ -18,14 +17,13 @@ from .choices import LeastRequests
 from .turns import smooth
 
 POINTS: Final = 160
-"""Points on the ring for each unit of share, while shares are small numbers: a server's part then strays by about 8 %."""
-USUAL_POINTS: Final = 1600
-"""Points on the ring for the usual server, when shares are large numbers."""
+"""Points on the ring for each unit of share, as long as the shares add up to 409 or less: the part of a server with one unit
+strays by about 8 %."""
 MOST_POINTS: Final = 65_536
-"""Points on the ring in all (and one at least for each server), to keep building it at some 25 ms."""
+"""Points on the ring in all (or one for each server), to keep building it at some 30 ms."""
 STEP: Final = 1.1
 """When there must be fewer points for each unit, it is a step of this size fewer: most changes then leave the points as they are,
-and one which does not moves about a tenth of the keys."""
+and one that does not moves a tenth of the keys."""
 SLOTS: Final = 16_381
 """Entries of Maglev's table, a prime: 160 for each of 100 servers, so that shares are met within 1 %, built in 7 ms (65,537 would
 take 32 ms, each time that a server's state changes). Always the same: another size would move nearly every key."""
@@ -118,10 +116,10 @@ class Maglev(Keyed[S]):
 def _points_per_unit(shares: Sequence[int]) -> float:
     """Return how many points a unit of share is worth.
 
-    It must not change when one server comes or goes or starts slowly, since that would move everybody's keys. So it hangs on the
-    usual share rather than on a common divisor or the largest one, and it changes in steps.
+    It should not change when one server comes or goes or starts slowly, since that moves everybody's keys. So it does not hang on
+    a common divisor or on the largest share; and where it must change, for the sum, it does so by about as much as the sum.
     """
-    fit = min(POINTS, USUAL_POINTS / median(shares), MOST_POINTS / sum(shares))
+    fit = min(POINTS, MOST_POINTS / sum(shares))
     return POINTS * STEP ** -ceil(log(POINTS / fit, STEP))
 
 
