@@ -64,7 +64,7 @@ class Breaker:
         self._bad = Window(window - 1)
         self._pass = 1
         self._until = 0.0  # open: when it may be tried
-        self._out = 0  # half-open: probes under way
+        self._out = 0  # half-open: probes under way (without meaning when closed)
         self._proved = 0  # half-open: probes that succeeded
         self._again = 0.0  # half-open: when one more probe may go although none came back
 
@@ -98,7 +98,7 @@ class Breaker:
 
     def abandoned(self, now: float, given: int) -> None:
         """Hear that the request with this pass proved nothing, as its client went away: another may be the probe."""
-        if given == self._pass and self.state is not CLOSED:
+        if given == self._pass:
             self._out -= 1
 
     def retry_after(self, now: float) -> float:
@@ -124,7 +124,7 @@ class Breaker:
         return self._pass
 
     def _change(self, event: str, now: float, why: str) -> None:
-        calm = now - self.since if self.state is CLOSED and self.opened else 0.0
+        calm = now - self.since if self.state is CLOSED else 0.0
         self.state = CHANGES[self.state, event]
         self.since = now
         self.why = why

@@ -57,6 +57,6 @@ class Budget:
 
     def left(self, now: float) -> int:
         """Return how many retries the budget has now."""
-        # A hair is added: 0.2 * 15 is 3 to people.
+        # A hair is added: 0.29 * 100 is 29 to people.
         allowed = int(self.share * self._requests.total(now) + self._reserve + 1e-9)
         return max(0, allowed - self._retries.total(now))

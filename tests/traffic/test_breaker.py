@@ -77,6 +77,36 @@ def test_the_length_is_forgiven_after_a_calm_time_and_not_before() -> None:
         assert breaker.retry_after(105.0 + calm) == length
 
 
+def test_waiting_for_a_slow_probe_is_not_a_calm_time() -> None:
+    breaker = opened(100.0)
+    breaker.failed(165.0, breaker.allow(105.0))
+    assert breaker.retry_after(165.0) == 10.0
+
+
+def test_what_was_answered_before_it_opened_is_forgotten() -> None:
+    breaker = Breaker(open_for=1.0)
+    for _ in range(10):
+        breaker.succeeded(100.0, breaker.allow(100.0))
+    for _ in range(10):
+        breaker.failed(100.0, breaker.allow(100.0))
+    breaker.succeeded(101.0, breaker.allow(101.0))
+    for _ in range(19):
+        breaker.failed(102.0, breaker.allow(102.0))
+    assert (breaker.state, breaker.opened) == (CLOSED, 1)
+
+
+def test_probes_begin_anew_each_time() -> None:
+    breaker = opened(probes=3)
+    first, second, _ = [breaker.allow(105.0) for _ in range(3)]
+    breaker.succeeded(105.0, first)
+    breaker.failed(105.0, second)
+    probes = [breaker.allow(115.0) for _ in range(4)]
+    assert [bool(probe) for probe in probes] == [True, True, True, False]
+    breaker.succeeded(115.0, probes[0])
+    breaker.succeeded(115.0, probes[1])
+    assert breaker.state == HALF_OPEN
+
+
 def test_a_client_that_goes_away_gives_the_probe_back() -> None:
     breaker = opened()
     breaker.abandoned(105.0, breaker.allow(105.0))

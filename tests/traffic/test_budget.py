@@ -74,6 +74,13 @@ def test_what_was_requested_long_ago_pays_for_nothing() -> None:
     assert not budget.spend(60.0)
 
 
+def test_a_share_is_counted_as_people_do() -> None:
+    budget = Budget(share=0.29, floor=0.0)
+    for _ in range(100):
+        budget.request(1.0)
+    assert budget.left(1.0) == 29
+
+
 def test_without_share_and_floor_there_is_no_retry() -> None:
     budget = Budget(share=0.0, floor=0.0)
     budget.request(1.0)

@@ -116,6 +116,30 @@ def test_a_service_with_one_client_and_one_path_needs_a_long_run() -> None:
     assert few.bad(one, NOW + 540, "gateway", b"/rpc", unsent=False).why == "10 requests in a row failed over 540 s"
 
 
+def test_a_long_run_that_all_servers_share_ejects_none() -> None:
+    outliers, one, two = pair()
+    for second in range(60):
+        for record in (one, two):
+            assert outliers.bad(record, NOW + second, "gateway", b"/rpc", unsent=False) is None
+
+
+def test_one_bad_moment_of_a_busy_server_ejects_it_not() -> None:
+    outliers, one, _ = pair()
+    for number in range(1000):
+        outliers.good(one, NOW + number / 125)
+    assert mixed(outliers, one, NOW + 9, 200) == []
+
+
+def test_a_server_put_aside_is_not_one_that_does_better() -> None:
+    outliers, one, two = pair(most_ejected=1.0)
+    three = outliers.join("three")
+    outliers.eject(three, NOW, "asked for")
+    for number in range(4):
+        assert mixed(outliers, one, NOW, number) + mixed(outliers, two, NOW, number) == []
+    outliers.release(three, NOW)
+    assert mixed(outliers, one, NOW, 1)
+
+
 def test_failures_out_of_the_window_do_not_count() -> None:
     outliers, one, two = pair()
     outliers.good(one, NOW)
@@ -156,30 +180,45 @@ def test_who_knows_better_may_eject_and_release() -> None:
     assert outliers.eject(two, NOW + 2, "asked for")
 
 
+def test_after_a_release_the_old_evidence_is_gone() -> None:
+    outliers, one, _ = pair()
+    refuse(outliers, one, NOW)
+    outliers.release(one, NOW + 1)
+    assert refuse(outliers, one, NOW + 1, 2) is None
+    outliers.release(one, NOW + 2)
+    assert mixed(outliers, one, NOW + 2, 9, clients=1, paths=9) == []
+    assert mixed(outliers, one, NOW + 2, 9, clients=9, paths=9)
+    outliers.release(one, NOW + 3)
+    assert mixed(outliers, one, NOW + 3, 4) == []
+
+
 def test_failures_while_ejected_prove_nothing() -> None:
     outliers, one, _ = pair()
     refuse(outliers, one, NOW)
     assert refuse(outliers, one, NOW + 5, 20) is None
+    assert one.failed.total(NOW + 5) == 3
     assert outliers.over(NOW + 10) == [one]
     assert one.failed.total(NOW + 10) == 0
 
 
 def test_ejections_grow_and_only_answers_forgive() -> None:
-    def lengths(answering: bool) -> list[float]:
+    def lengths(answered: float) -> list[float]:
         outliers, one, _ = pair(base=10.0, longest=60.0)
         now, found = NOW, []
+        outliers.good(one, now)
         for wait in (0.0, 0.0, 0.0, 0.0, 200.0):
             now += wait
-            if answering and wait:
-                outliers.good(one, now - 100)
+            if wait and answered >= 0:
+                outliers.good(one, now - answered)
             told = refuse(outliers, one, now)
             found.append(told.seconds)
             now = told.until
             outliers.over(now)
         return found
 
-    assert lengths(answering=True) == [10, 20, 40, 60, 10]
-    assert lengths(answering=False) == [10, 20, 40, 60, 60]
+    assert lengths(answered=100.0) == [10, 20, 40, 60, 10]
+    assert lengths(answered=0.0) == [10, 20, 40, 60, 10]
+    assert lengths(answered=-1) == [10, 20, 40, 60, 60]
 
 
 EVENTS = st.lists(

@@ -91,6 +91,7 @@ def test_no_witness_overwrites_another_and_the_reason_is_that_of_who_decides() -
     assert (health.state, health.why, health.since) == ("down", "connection refused", 4.0)
     assert not health.hear("ejection-over", "10 s are over", 5.0)
     assert not health.hear("ejected", "5 of 5 requests failed", 6.0)
+    assert not health.hear("ejected", "said twice", 6.5)
     assert health.hear("check-passed", "answered 200", 7.0)
     assert (health.state, health.why) == ("ejected", "5 of 5 requests failed")
     assert health.hear("ejection-over", "20 s are over", 8.0)
