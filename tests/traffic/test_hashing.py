@@ -69,16 +69,11 @@ def test_every_process_finds_the_same(policy):
         "p = P([S(n) for n in range(4)])\n"
         "print(''.join(p.pick(b'%d' % n).label[14] for n in range(200)))"
     )
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            check=True,
-            timeout=30,
-        ).stdout
-        for seed in ("1", "2")
-    }
+    outputs = set()
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        run = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, check=True, timeout=30)
+        outputs.add(run.stdout)
     here = policy(servers(1, 2, 3, 4))
     assert outputs == {"".join(here.pick(b"%d" % number).label[14] for number in range(200)).encode() + b"\n"}
 
@@ -95,7 +90,16 @@ def test_the_order_of_the_list_does_not_matter(policy, shares, chance):
 @BOTH
 def test_names_of_any_kind_are_hashed(policy):
     group = [Server("unix:/run/größe.sock"), Server("unix:/run/\udcff.sock")]
-    assert {policy(group).pick(key) for key in KEYS} == set(group)
+    made = policy(group)
+    assert {made.pick(key) for key in KEYS} == set(group)
+
+
+def test_the_ring_is_closed():
+    """A key behind the last point belongs to the first."""
+    group = servers(1, 1, 1)
+    made = RingHash(group)
+    key = next(key for key in MANY if place_of(key) > made._points[-1])
+    assert made.pick(key) is made._owners[0] is not made._owners[-1]
 
 
 # Few keys move
@@ -244,8 +248,10 @@ def test_keys_that_are_alike_spread_evenly(keys):
 def test_a_light_server_far_off_is_found(policy):
     heavy, *light = servers(1000, 1, 1)
     made = policy([heavy, *light])
-    assert {made.pick_other(key, [heavy]) for key in KEYS} == set(light)
-    assert made._count > FAR
+    picked = Counter(made.pick_other(key, [heavy]) for key in KEYS)
+    assert set(picked) == set(light)
+    assert max(picked.values()) < 1.6 * min(picked.values())
+    assert made._count > 10 * FAR
 
 
 def test_maglev_sends_the_retries_of_one_server_to_all_others():
