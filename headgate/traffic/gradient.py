@@ -6,14 +6,15 @@ a little (a queue of its square root); more than tolerated, and it shrinks in pr
 
 The baseline follows a faster server by itself. It never follows a slower one while the limit is in use, or it would take its own
 overload for normal and grow without end: to learn that a server simply became slower, the limit is halved for two windows now and
-then. All processes of a machine share one clock, and windows end where it shows a multiple of their length, so all workers step
-back at once.
+then (and one that lies at its least limit anyway is believed to be slower, step by step). All processes of a machine share one
+clock, and windows end where it shows a multiple of their length, so all workers step back at once.
 """
 
 from math import inf, sqrt
 from typing import Final
 
 _FEWEST: Final = 10  # samples to judge by
+_INSTANT: Final = 1e-6  # seconds; nothing is quicker, and ratios exist
 _LONGEST: Final = 8  # times the given length that a window may be, for a server whose latency is about as long
 _FIRST: Final = 3  # windows at the beginning, before anything is compared
 _SHRINK: Final = 0.5  # factor that one step applies at most
@@ -98,7 +99,7 @@ class Gradient:
         """End the window, if there is enough to judge by."""
         if self._count < _FEWEST:
             return
-        latency = self._sum / self._count
+        latency = max(_INSTANT, self._sum / self._count)
         if self._learning:
             # What comes back first is what was quick: only after some windows is the average one of all requests.
             self._learning -= 1
