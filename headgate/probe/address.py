@@ -7,8 +7,8 @@ from pathlib import Path
 from ..diagnose.looks import Look
 from ..diagnose.sentence import duration
 from ..model.exchange import Attempt
-from .failing import Broken, fail
-from .link import connect
+from ..net.failing import Broken, fail
+from ..net.streams import connect
 
 
 async def tcp_look(host: str, ip: str, port: int, seconds: float, begun: float) -> Look:

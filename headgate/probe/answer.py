@@ -10,13 +10,13 @@ from ..diagnose.heads import heads
 from ..model import signals as s
 from ..model.exchange import NEVER, Attempt
 from ..model.phases import BODY, HEAD
+from ..net.failing import Broken, fail, late, of_stream
+from ..net.streams import Link
 from ..wire.chunks import ChunkReader
 from ..wire.framing import CHUNKED, UNTIL_CLOSE
 from ..wire.limits import WireLimits
 from ..wire.refusal import Refused
 from ..wire.response import ResponseHead, check_early_response, read_response_head
-from .failing import Broken, fail, late, of_stream
-from .link import Link
 
 _LIMITS: Final = WireLimits()
 _READ: Final = 65_536

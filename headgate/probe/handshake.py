@@ -9,10 +9,10 @@ from typing import Any, Final
 from ..diagnose.looks import Look
 from ..diagnose.sentence import duration
 from ..model.exchange import Attempt
+from ..net.failing import Broken, fail
 from ..net.peercertificate import describe
+from ..net.streams import Link, connect, context, secure
 from .address import said
-from .failing import Broken, fail
-from .link import Link, connect, context, secure
 
 _ALPN: Final = ("h2", "http/1.1")
 _WITHOUT_NAME: Final = 1.5

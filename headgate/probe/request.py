@@ -9,9 +9,9 @@ from ..diagnose.captured import Captured
 from ..model import signals as s
 from ..model.exchange import Attempt
 from ..model.phases import HEAD, RESOLVE, SEND
+from ..net.failing import Broken, fail, of_stream
+from ..net.streams import Link, Refusal, connect, context, plain, secure, secure_inside, tunnel, within
 from .answer import AnswerReader
-from .failing import Broken, fail, of_stream
-from .link import Link, Refusal, connect, context, plain, secure, secure_inside, tunnel, within
 from .names import resolve
 from .url import Url
 

@@ -17,10 +17,10 @@ from ..diagnose.catalogue import catalogue
 from ..model import signals as s
 from ..model.exchange import NEVER, Attempt
 from ..model.phases import BODY, HEAD, SEND, TLS
+from ..net.failing import Broken, fail, late, of_stream
+from ..net.streams import Link, Refusal
 from .answer import decoded
-from .failing import Broken, fail, late, of_stream
 from .frames import FrameFilter, NotFrames
-from .link import Link, Refusal
 from .request import Sent, open_link, refused
 
 _READ: Final = 65_536

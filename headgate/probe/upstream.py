@@ -8,10 +8,10 @@ from ..diagnose.captured import Captured
 from ..model import signals as s
 from ..model.exchange import Attempt
 from ..model.phases import RESOLVE
+from ..net.failing import Broken, fail
+from ..net.streams import connect
 from .address import said
 from .asking import outcome
-from .failing import Broken, fail
-from .link import connect
 from .names import resolve
 from .request import Sent
 from .request import ask as request

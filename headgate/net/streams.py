@@ -1,4 +1,4 @@
-"""Owns how a connection for a probe is opened: TCP or a unix socket, through a proxy's CONNECT or not, TLS on top."""
+"""Owns how a connection for a request of our own is opened: TCP, unix socket or a proxy's CONNECT, TLS on top."""
 
 import asyncio
 import re
@@ -14,9 +14,9 @@ from ..diagnose.heads import heads
 from ..model import signals as s
 from ..model.exchange import Attempt
 from ..model.phases import CONNECT, HEAD, TLS
-from ..net.peercertificate import peer_certificate
 from ..wire.status_line import not_http
 from .failing import Broken, late, of_connect, of_stream
+from .peercertificate import peer_certificate
 
 T = TypeVar("T")
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-9])[0-9]{2}\b")

@@ -1,4 +1,4 @@
-"""Owns how a failed step of a probe becomes an attempt with its cause."""
+"""Owns how a failed step of a request of our own (a probe's, a check's) becomes an attempt with its cause."""
 
 import time
 
@@ -6,8 +6,8 @@ from ..diagnose.classify import classify
 from ..model import signals as s
 from ..model.exchange import NEVER, Attempt
 from ..model.facts import Facts
-from ..net.errnos import TCP, UNIX, errno_text
-from ..net.symptoms import signal_of
+from .errnos import TCP, UNIX, errno_text
+from .symptoms import signal_of
 
 
 class Broken(Exception):
