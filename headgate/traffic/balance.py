@@ -1,7 +1,7 @@
 """Which server gets the next request: one small class a policy, one row each in POLICIES.
 
 A policy only ever sees servers that may be used: it is made anew when one of them comes, goes or changes its share, and searches
-nothing per request. Making it takes at most some 30 ms, for thousands of servers, and well under 10 ms for a hundred.
+nothing per request. Making it takes a millisecond or less, a keyed one 10 ms for a hundred servers and at most some 40 ms.
 """
 
 from collections.abc import Collection, Sequence

@@ -25,8 +25,8 @@ STEP: Final = 1.1
 """When there must be fewer points for each unit, it is a step of this size fewer: most changes then leave the points as they are,
 and one that does not moves a tenth of the keys."""
 SLOTS: Final = 16_381
-"""Entries of Maglev's table, a prime: 160 for each of 100 servers, so that shares are met within 1 %, built in 7 ms (65,537 would
-take 32 ms, each time that a server's state changes). Always the same: another size would move nearly every key."""
+"""Entries of Maglev's table, a prime: 160 for each of 100 servers: shares are met within 1 %, built in 10 ms (65,537 would
+take 40 ms, each time that a server's state changes). Always the same: another size would move nearly every key."""
 FAR: Final = 512
 """Entries that are searched for a server which was not tried yet, before one is taken without a search."""
 
