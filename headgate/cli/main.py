@@ -1,9 +1,15 @@
-"""`headgate`: finds the command's file and runs it. Exit codes: 0 well, 1 findings or failures, 2 wrong usage or input."""
+"""`headgate`: finds the command's file and runs it. Exit codes: 0 well, 1 findings or failures, 2 wrong usage or input.
 
+130 is Ctrl-C, 141 that the reader of standard output went away (as with `| head -1`): what a shell makes of both signals.
+"""
+
+import errno
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -23,14 +29,50 @@ COMMANDS = {
 """Commands and their one-line help; each lives in the file of its name, as a click command called `command`."""
 
 
+INTERRUPTED = 130
+_READER_GONE = 141
+
+
 class Problem(click.ClickException):
     """A mistake of the user's that ends the command: one clear message on standard error, exit code 2, no traceback."""
 
     exit_code = 2
 
 
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """End the program without a traceback on Ctrl-C, and where standard output is no longer read or is full."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        click.echo("headgate: stopped.", err=True)
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT) or error.filename is not None:
+            raise
+        with suppress(OSError, ValueError):  # what is left in it can go nowhere, and must not be tried again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:
+            sys.exit(_READER_GONE)
+        stop(f"standard output: {error.strerror}")
+
+
 class _Commands(click.Group):
     """Imports a command's file only when that command is used: start-up stays quick."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """As click does it; the help too may meet an output that is closed or full."""
+        make_streams_usable()
+        with _guarded():
+            return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, before click makes an exit code 1 of Ctrl-C and of a reader that went away."""
+        with _guarded():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -49,7 +91,20 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="headgate")
 def main() -> None:
-    """Headgate: the HTTP gateway that knows why."""
+    """Headgate: the HTTP gateway that knows why.
+
+    Exit codes: each command's help names its own; of all 2 is wrong usage or input, 130 Ctrl-C.
+    """
+
+
+def make_streams_usable() -> None:
+    """Put nothing in the place of standard streams that are closed, and escape what a stream's encoding cannot say."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (open until the end)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def header_fields(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -64,6 +64,15 @@ def catalogue() -> Mapping[str, Cause]:
     return MappingProxyType({cause.code: cause for cause in sorted(causes, key=lambda cause: order[cause.phase])})
 
 
+def title_of(group: str) -> str:
+    """Return what a group of failures is called: a cause's title; for a status, or for "", that its cause is not known."""
+    cause = catalogue().get(group)
+    if cause is not None:
+        return cause.title
+    unsaid = "the log does not say why"
+    return f"{group}, {unsaid}" if group.isdigit() else group.strip("()") or unsaid
+
+
 def bullets(text: str) -> tuple[str, ...]:
     """Return the items of a list in the catalogue's prose, each as one line."""
     items = re.split(r"^[-*] ", text, flags=re.MULTILINE)

@@ -85,7 +85,9 @@ class OverTime:
     width: float = 0.0  # seconds
     requests: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
-    causes: tuple[tuple[str, tuple[int, ...]], ...] = ()  # code ("" unknown, "(others)") and failures in each bin
+    causes: tuple[
+        tuple[str, tuple[int, ...]], ...
+    ] = ()  # code, "503" where no cause is told ("": no status either), "(others)"; and failures in each bin
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 
 from ..diagnose.redact import clean
 from .keep import group_of
+from .reading import Group
 from .report import Bar, Heat, OverTime
 from .scene import Scene
 from .series import Bins, bins_of, width_for
@@ -25,7 +26,7 @@ EDGES: Final = (
 
 
 def over_time(scene: Scene) -> OverTime:
-    """Return requests and failures in at most 120 bins, the commonest causes apart."""
+    """Return requests and failures in at most 120 bins, the commonest causes apart; without a cause, the statuses."""
     bins = bins_of(scene)
     if bins is None:
         return OverTime()
@@ -52,8 +53,13 @@ def _by_cause(scene: Scene, bins: Bins) -> dict[str, list[int]]:
 def _timed(scene: Scene, width: float) -> list[tuple[str, float, int]]:
     """Return cause, time and number of failures: exact by minute, or single ones where bins are finer."""
     if width < 60:
-        return [(group_of(entry).cause, entry.time, 1) for entry in scene.failures if entry.time >= 0]
-    return [(group.cause, group.minute * 60.0, number) for group, number in scene.groups.items() if group.minute >= 0]
+        return [(_named(group_of(entry)), entry.time, 1) for entry in scene.failures if entry.time >= 0]
+    return [(_named(group), group.minute * 60.0, number) for group, number in scene.groups.items() if group.minute >= 0]
+
+
+def _named(group: Group) -> str:
+    """Return by what a failure is counted: its cause, else its status, "" where the log has neither."""
+    return group.cause or (str(group.status) if group.status else "")
 
 
 def heat(scene: Scene) -> Heat:

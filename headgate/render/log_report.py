@@ -41,7 +41,7 @@ def print_report(console: Console, told: Mapping[str, Any], reader: str = "all")
     for number, root in enumerate(told["roots"][:_ROOTS], 1):
         show(console, Group(Text(""), *_root(console, root, number, reader)))
     _section(console, "What belongs together", _findings(console, _unsaid(told)))
-    _section(console, "Failures over time", over_time(console, told["over_time"], _titles()))
+    _section(console, "Failures over time", over_time(console, told["over_time"]))
     _section(console, "By server and time", heat(console, told["heat"]))
     _section(console, "How long failures took", durations(console, told["latency"]))
     _section(console, "By cause", _causes(told["causes"]) if len(told["causes"]) > 1 else [])
@@ -54,11 +54,6 @@ def print_report(console: Console, told: Mapping[str, Any], reader: str = "all")
     _section(console, "To be known", [Text(f"- {note}") for note in told["notes"]])
 
 
-def _titles() -> dict[str, str]:
-    titles = {code: cause.title for code, cause in catalogue().items()}
-    return titles | {"": "the log does not say why", "(others)": "others"}
-
-
 def _section(console: Console, title: str, parts: Sequence[RenderableType]) -> None:
     if parts:
         show(console, Group(Text(""), Text(title, style="bold"), *parts))
@@ -66,7 +61,7 @@ def _section(console: Console, title: str, parts: Sequence[RenderableType]) -> N
 
 def _root(console: Console, root: Mapping[str, Any], number: int, reader: str) -> list[RenderableType]:
     """Return one likely root cause: what, where, how sure, what shows it, what to do."""
-    status = f"{root['status']} " if root["status"] else ""
+    status = f"{root['status']} " if root["status"] and not root["title"].startswith(f"{root['status']}") else ""
     head = Text.assemble((f"{number}. ", "bold"), (status, "bold red"), (root["title"], "bold"))
     if root["cause"]:
         head.append(f"  {root['cause']}", style="cyan")
@@ -135,6 +130,10 @@ def _share(row: Mapping[str, Any]) -> str:
     return f"{100 * row['share']:.0f} %" if row["share"] >= 0.01 else "< 1 %"
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
 def _causes(rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
     table = grid()
     table.add_column(justify="right", no_wrap=True)
@@ -160,7 +159,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
     for row in rows:
         rate = f"of {row['requests']:,} requests" if row["requests"] else ""
         if row["rate"] >= 0:
-            rate += f": {100 * row['rate']:.2g} % failed"
+            rate += f": {_percent(row['rate'])} failed"
         name = row["name"] if row["name"] != "0" else row["title"]
         table.add_row(Text(name), Text(f"{row['count']:,}"), Text(_share(row) if row["count"] else ""), Text(rate, style="dim"))
     return [table] if rows else []

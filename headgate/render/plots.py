@@ -6,14 +6,17 @@ from typing import Any, Final
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from ..diagnose.catalogue import title_of
 from ..diagnose.moments import moment, several_days, span
 from .terminal import grid
 
 COLOURS: Final = (166, 33, 28, 133, 178, 37, 161, 106, 98, 245)
 """Of the terminal's 256, for causes in their order; seen on dark and on light ground, as web.page.PALETTE."""
-_MARKERS: Final = "█▒░▓+x*o#·"
+_MARKERS: Final = "█▒░▓+x*o@·"
 """For causes where there is no colour."""
 _SHADES: Final = " ░▒▓█"
+_PLAIN: Final = str.maketrans({"█": "#", "▒": "=", "░": "-", "▓": "%", "·": ".", "■": "#", "…": "~"})
+"""What is drawn instead where the output's encoding has no blocks; each differs from the other markers."""
 _HEAT: Final = (236, 222, 215, 208, 160)
 _HEIGHT: Final = 10
 _MOST_COLUMNS: Final = 110
@@ -21,10 +24,10 @@ _AXIS: Final = 8
 _LABEL: Final = 24
 
 
-def over_time(console: Console, drawn: Mapping[str, Any], titles: Mapping[str, str]) -> list[RenderableType]:
+def over_time(console: Console, drawn: Mapping[str, Any]) -> list[RenderableType]:
     """Return failures over time as stacked columns, a colour or a marker for each cause.
 
-    drawn: begin and width (seconds), failed (a number for each bin), causes (name and numbers). titles: of the names.
+    drawn: begin and width (seconds), failed (a number for each bin), causes (name as `title_of` takes it, and numbers).
     """
     if not any(drawn["failed"]) or len(drawn["failed"]) < 2:
         return []
@@ -33,9 +36,18 @@ def over_time(console: Console, drawn: Mapping[str, Any], titles: Mapping[str, s
     legend = Text()
     for number, name in enumerate(names):
         at = number % len(COLOURS)
-        legend.append("■ " if coloured else f"{_MARKERS[at]} ", style=f"color({COLOURS[at]})")
-        legend.append(f"{titles.get(name, name)}\n" if number < len(names) - 1 else titles.get(name, name))
+        legend.append(_drawn("■ " if coloured else f"{_MARKERS[at]} ", console), style=f"color({COLOURS[at]})")
+        legend.append(title_of(name) + ("\n" if number < len(names) - 1 else ""))
     return [legend, Text.from_ansi(_columns(console, drawn, coloured))]
+
+
+def _drawn(text: str, console: Console) -> str:
+    """Return what is to be drawn, in letters that the output's encoding has."""
+    try:
+        text.encode(console.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(_PLAIN)
+    return text
 
 
 def _columns(console: Console, drawn: Mapping[str, Any], coloured: bool) -> str:
@@ -46,9 +58,10 @@ def _columns(console: Console, drawn: Mapping[str, Any], coloured: bool) -> str:
     width = min(console.width, _MOST_COLUMNS)
     plotext.clear_figure()
     plotext.theme("clear")
+    plotext.limit_size(False, False)  # the width is ours, whatever the terminal says of itself
     plotext.plot_size(width, _HEIGHT + 1)
     plotext.frame(False)
-    marks = list(_MARKERS) if not coloured else ["█"] * len(_MARKERS)
+    marks = list(_drawn(_MARKERS if not coloured else "█" * len(_MARKERS), console))
     places = [marks[number % len(marks)] for number in range(len(numbers))]
     colours = [COLOURS[number % len(COLOURS)] for number in range(len(numbers))] if coloured else "default"
     plotext.stacked_bar(list(range(count)), numbers, width=1, marker=places, color=colours)
@@ -83,7 +96,9 @@ def heat(console: Console, drawn: Mapping[str, Any]) -> list[RenderableType]:
     table = grid()
     table.padding = (0, 1)
     for name, numbers in rows:
-        table.add_row(Text(_short(name, label)), _cells(console, numbers, most), Text(f"{sum(numbers):,}", style="dim"))
+        table.add_row(
+            Text(_drawn(_short(name, label), console)), _cells(console, numbers, most), Text(f"{sum(numbers):,}", style="dim")
+        )
     step = -(-len(drawn["rows"][0][1]) // columns)
     length = drawn["width"] * len(drawn["rows"][0][1])
     dated = several_days(drawn["begin"], drawn["begin"] + length)
@@ -102,9 +117,9 @@ def _cells(console: Console, numbers: Sequence[int], most: int) -> Text:
     for number in numbers:
         level = 0 if not number else min(4, 1 + 4 * (number - 1) // most)
         if console.color_system is None:
-            text.append(_SHADES[level] if level else "·")
+            text.append(_drawn(_SHADES[level] if level else "·", console))
         else:
-            text.append("█" if level else "·", style=f"color({_HEAT[level]})")
+            text.append(_drawn("█" if level else "·", console), style=f"color({_HEAT[level]})")
     return text
 
 
@@ -133,8 +148,9 @@ def durations(console: Console, bars: Sequence[Mapping[str, Any]]) -> list[Rende
         length = max(1, round(room * bar["count"] / most))
         style = "yellow" if bar["timers"] else "blue"
         table.add_row(
-            Text(_range(bar)), Text(f"{bar['count']:,}"), Text("█" * length, style=style), Text("; ".join(bar["timers"]))
-        )
+            Text(_range(bar)), Text(f"{bar['count']:,}"), Text(_drawn("█", console) * length, style=style),
+            Text("; ".join(bar["timers"])),
+        )  # fmt: skip
     return [table]
 
 
@@ -142,7 +158,9 @@ def _range(bar: Mapping[str, Any]) -> str:
     low, high = bar["low"], bar["high"]
     if high < 0:
         return f"over {_time(low)}"
-    return f"under {_time(high)}" if low == 0 else f"{_time(low)} to {_time(high)}"
+    if low == 0:
+        return f"under {_time(high)}"
+    return f"{_time(low)} to {_time(high)}" if _time(low) != _time(high) else f"about {_time(low)}"
 
 
 def _time(seconds: float) -> str:

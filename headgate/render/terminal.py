@@ -27,12 +27,18 @@ RETRIES_IN_WORDS: Final = {
     "reused-only": "idempotent methods, on a new connection",
 }
 _PIPE_WIDTH: Final = 130
+_NARROWEST: Final = 30
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
 def console_for_output() -> Console:
     """Return a console on standard output: the terminal's width and colours, or plain text with room for long lines in a pipe."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=_PIPE_WIDTH)
+    if not sys.stdout.isatty():
+        return Console(highlight=False, width=_PIPE_WIDTH)
+    console = Console(highlight=False)
+    if console.width < _NARROWEST:  # also COLUMNS=0: the terminal folds what does not fit, which beats showing nothing
+        console.width = _NARROWEST
+    return console
 
 
 def print_cause(console: Console, cause: Cause, reader: str = "all") -> None:

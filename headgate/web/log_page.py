@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from ..diagnose.catalogue import catalogue
+from ..diagnose.catalogue import catalogue, title_of
 from ..diagnose.moments import moment, several_days, span
 from .page import PALETTE, render
 
@@ -25,12 +25,11 @@ _TABLES: Final = (
 
 def page(told: Mapping[str, Any]) -> str:
     """Return the report as one HTML file. told: plain data, keys as the fields of logs.report.Report."""
-    titles = {code: cause.title for code, cause in catalogue().items()}
-    titles |= {"": "the log does not say why", "(others)": "others"}
+    titles = {code: cause.title for code, cause in catalogue().items()} | {"": title_of("")}
     tables = [(title, told[key]) for key, title in _TABLES if len(told[key]) > 1]
     return render("logs.html", {
-        **told, "tone": _TONES[told["outcome"]], "titles": titles, "tables": tables, "time_chart": _over_time(told, titles),
-        "legend": list(zip((titles.get(name, name) for name, _ in told["over_time"]["causes"]), PALETTE, strict=False)),
+        **told, "tone": _TONES[told["outcome"]], "titles": titles, "tables": tables, "time_chart": _over_time(told),
+        "legend": list(zip((title_of(name) for name, _ in told["over_time"]["causes"]), PALETTE, strict=False)),
         "heat_map": _heat(told["heat"]), "duration_chart": _durations(told["latency"]),
         "anything_unread": any(file["unreadable"] or file["error"] for file in told["files"]),
     })  # fmt: skip
@@ -66,7 +65,7 @@ def _without_scripts(root: Any) -> Any:
     return root
 
 
-def _over_time(told: Mapping[str, Any], titles: Mapping[str, str]) -> Markup | None:
+def _over_time(told: Mapping[str, Any]) -> Markup | None:
     """Return failures over time, a colour for each cause."""
     drawn = told["over_time"]
     count = len(drawn["failed"])
@@ -82,7 +81,7 @@ def _over_time(told: Mapping[str, Any], titles: Mapping[str, str]) -> Markup | N
     )  # fmt: skip
     chart.x_labels = labels
     for name, numbers in drawn["causes"]:
-        chart.add(titles.get(name, name), list(numbers))
+        chart.add(title_of(name), list(numbers))
     return _drawn(chart)
 
 
@@ -105,7 +104,7 @@ def _durations(bars: Sequence[Mapping[str, Any]]) -> Markup | None:
 
 def _range(bar: Mapping[str, Any]) -> str:
     low, high = bar["low"], bar["high"]
-    text = f"over {span(low)}" if high < 0 else f"{_time(low)} to {_time(high)}"
+    text = f"over {span(low)}" if high < 0 else f"{_time(low)} to {_time(high)}" if low else f"under {_time(high)}"
     return f"{text} ({'; '.join(bar['timers'])[:60]})" if bar["timers"] else text
 
 

@@ -167,3 +167,13 @@ def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
     assert over_time(scene).failed == ()
     assert heat(scene).rows == ()
     assert latency(scene) == ()
+
+
+def test_what_has_no_cause_is_drawn_by_status(tmp_path: Path) -> None:
+    requests = [Request(START + at, "", "/", "203.0.113.1", "GET", (502, 503, 504)[at % 3]) for at in range(90)]
+    made = report(tmp_path, {"access.log": "".join(map(combined, requests))})
+    assert {name: sum(row) for name, row in made.over_time.causes} == {"502": 30, "503": 30, "504": 30}
+    coarse = [replace(one, time=START + 600 * at) for at, one in enumerate(requests)]
+    made = report(tmp_path, {"access.log": "".join(map(combined, coarse))})
+    assert made.over_time.width >= 60
+    assert {name: sum(row) for name, row in made.over_time.causes} == {"502": 30, "503": 30, "504": 30}
