@@ -44,7 +44,8 @@ def analyse(reading: Reading, format: str = "", top: int = TOP, sample: Sample |
     return Report(
         _outcome(reading), _verdict(reading, roots, whole.span), whole.span.first, whole.span.last,
         reading.tally.requests, reading.failed,
-        _rate(reading.failed, reading.tally.requests), reading.lines, reading.unreadable, reading.joined, reading.sampled,
+        _rate(reading.failed - reading.uncounted, reading.tally.requests),
+        reading.lines, reading.unreadable, reading.joined, reading.sampled,
         tuple(map(_file, reading.files)), tuple(roots), tuple(findings), _causes(reading)[:top], _upstreams(reading, top),
         _paths(reading, sample, top), _clients(reading, sample, top), _statuses(reading), _methods(reading),
         _makers(reading), over_time(whole), heat(whole), latency(whole), _near_misses(reading), _events(reading),
@@ -105,9 +106,14 @@ def _verdict(reading: Reading, roots: Sequence[Root], times: Span) -> str:
         if not requests:
             return f"No failed request is told of in {reading.lines:,} lines{during}."
         return f"None of {requests:,} requests failed{during}."
-    text = f"{failed:,} of {requests:,} requests failed ({percent(failed, requests)}){during}" if requests else (
-        f"{failed:,} failed request{'s are' if failed != 1 else ' is'} told of in {reading.lines:,} lines{during}"
-    )  # fmt: skip
+    counted = failed - reading.uncounted
+    if not requests:
+        lines = f"{reading.lines:,} line{'s' if reading.lines != 1 else ''}"
+        text = f"{failed:,} failed request{'s are' if failed != 1 else ' is'} told of in {lines}{during}"
+    else:
+        text = f"{counted:,} of {requests:,} requests failed ({percent(counted, requests)}){during}"
+    if requests and counted < failed:
+        text += f"; error logs alone tell of {reading.uncounted:,} more that failed"
     if not roots:
         return f"{text}."
     first = roots[0]
@@ -126,6 +132,8 @@ def _during(times: Span) -> str:
         return ""
     dated = several_days(times.first, times.last)
     begin, end = moment(times.first, True), moment(times.last, dated)
+    if times.last - times.first < 1:
+        return f", at {begin} UTC"
     return f", {begin} to {end} UTC ({span(times.last - times.first)})"
 
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 from ..diagnose.catalogue import catalogue
 from .custom import of_option
 from .entry import Entry
-from .formats import Format
+from .formats import Format, formats
 from .join import family, join
 from .keep import Keeper, count, group_of
 from .reading import FileReading, Reading
@@ -210,6 +210,9 @@ def _conclude(file: FileReading, scanner: Scanner, whole: bool) -> None:
     file.format, file.title, file.product = main.id, main.title, main.product
     kinds = {known[name].kind for name in file.formats if name in known}
     file.kind = main.kind if len(kinds) < 2 else "mixed"
+    if file.kind == "mixed":
+        most_first = sorted(file.formats, key=lambda name: -file.formats[name])
+        file.title = ", ".join(dict.fromkeys(known[name].title for name in most_first if name in known))
     if main.note:
         file.notes.append(main.note)
     if scanner.prefix:
@@ -267,8 +270,8 @@ def _alone(errors: Sequence[Entry], parts: Sequence[Part]) -> tuple[list[Entry],
     """
     spans: dict[str, list[tuple[float, float]]] = {}
     for part in parts:
-        if part.file.kind in ("access", "mixed"):
-            spans.setdefault(family(part.file.product), []).append((part.file.tally.first, part.file.tally.last))
+        for product in _counted(part.file):
+            spans.setdefault(product, []).append((part.file.tally.first, part.file.tally.last))
     alone, others = [], []
     for entry in errors:
         covered = any(first - _BESIDE <= entry.time <= last + 2 * _BESIDE for first, last in spans.get(family(entry.product), ()))
@@ -279,6 +282,15 @@ def _alone(errors: Sequence[Entry], parts: Sequence[Part]) -> tuple[list[Entry],
         else:
             others.append(entry)
     return alone, others
+
+
+def _counted(file: FileReading) -> set[str]:
+    """Return the products (families) whose requests a file counts: of a mixed one those of its access logs."""
+    if file.kind == "mixed":
+        known = [formats()[name] for name in file.formats if name in formats()]
+        found = {family(form.product) for form in known if form.kind == "access"}
+        return found or {family(file.product)}
+    return {family(file.product)} if file.kind == "access" else set()
 
 
 def _notes(reading: Reading, keeper: Keeper) -> None:

@@ -90,6 +90,11 @@ class Reading:
         return max((file.tally.last for file in self.files), default=-1.0)
 
     @property
+    def uncounted(self) -> int:
+        """Failures that only an error log tells of: they are not among the requests counted."""
+        return sum(entry.error_log for entry in self.failures)
+
+    @property
     def unreadable(self) -> int:
         """Lines that fit no format, in all files."""
         return sum(file.unreadable for file in self.files)

@@ -90,7 +90,8 @@ class Scene:
             return told
         seen = [one.time for one in self.seen if told.first <= one.time < told.last + 60] if self.sample.exact else []
         times = seen + [one.time for one in self.failures if told.first <= one.time < told.last + 60]
-        return told._replace(first=min(seen, default=told.first), last=max([*times, told.last]))
+        first = min(times) if seen and min(times) < told.first + 60 else told.first
+        return told._replace(first=first, last=max([*times, told.last]))
 
     @cached_property
     def seen(self) -> "list[Seen]":

@@ -193,8 +193,9 @@ def _how_sure(cluster: Cluster, codes: Sequence[str]) -> str:
     if cluster.confidence == "likely":
         return f"Likely: {source} has {said}." if said else f"Likely, by status and numbers in {source}."
     if len(codes) > 1:
-        names = ", ".join(codes[:4])
-        more = f" or one of {len(codes) - 4} others" if len(codes) > 4 else ""
+        few = codes if len(codes) <= 5 else codes[:4]
+        names = ", ".join(few) if len(few) < len(codes) else f"{', '.join(few[:-1])} or {few[-1]}"
+        more = f" or one of {len(codes) - 4} others" if len(few) < len(codes) else ""
         return f"Not proved: {said or 'the status'} in {source} may stand for {names}{more}."
     return f"Possible: {source} has no more than {said or 'the status'}."
 

@@ -86,7 +86,7 @@ def test_one_failure_only(tmp_path: Path) -> None:
     (bad,) = some(1)
     told = report(tmp_path, {"access.log": combined(bad), "error.log": refused(bad)})
     assert told.verdict == (
-        "1 of 1 requests failed (100 %), 2026-11-20 10:00:00 to 10:00:00 UTC (0 s). Cause: The server refused the connection."
+        "1 of 1 requests failed (100 %), at 2026-11-20 10:00:00 UTC. Cause: The server refused the connection."
     )
     (root,) = told.roots
     assert (root.cause, root.confidence, root.count, root.share, root.status) == ("connection-refused", "proved", 1, 1.0, 502)
@@ -98,7 +98,7 @@ def test_one_failure_only(tmp_path: Path) -> None:
 
 def test_one_failure_of_an_error_log(tmp_path: Path) -> None:
     told = report(tmp_path, {"error.log": refused(some(1)[0])})
-    assert told.verdict.startswith("1 failed request is told of in 1 lines, 2026-11-20 10:00:00 ")
+    assert told.verdict.startswith("1 failed request is told of in 1 line, at 2026-11-20 10:00:00 UTC. ")
     assert (told.requests, told.rate, told.over_time.requests) == (0, -1.0, ())
 
 
@@ -299,3 +299,20 @@ def test_a_report_is_plain_data(tmp_path: Path) -> None:
     assert plain["outcome"] in OUTCOMES
     assert plain["roots"][0]["evidence"][0]["number"] > 0
     assert {one["kind"] for one in plain["findings"]} <= set(KINDS)
+
+
+def test_failures_that_only_an_error_log_tells_of_are_no_part_of_the_requests(tmp_path: Path) -> None:
+    """Caddy's own words beside nginx's access log: never "60 of 20 requests failed"."""
+    said = "dial tcp 10.0.0.1:80: connect: connection refused"
+    caddy = f'{{"level":"error","ts":%s,"logger":"http.log.error","msg":"{said}","status":502}}\n'
+    told = report(tmp_path, {"all.log": text_of(some(20)) + "".join(caddy % (START + at) for at in range(40))})
+    assert told.verdict.startswith("20 of 20 requests failed (100 %), ")
+    assert "; error logs alone tell of 40 more that failed. " in told.verdict
+    assert (told.failed, told.rate) == (60, 1.0)
+    assert {"Caddy", "nginx"} <= {word.strip("(),") for word in told.files[0].title.split()}
+
+
+def test_a_log_begins_with_its_earliest_line_of_any_kind(tmp_path: Path) -> None:
+    early = refused(replace(some(1)[0], time=START - 3600, path="/early"))
+    told = report(tmp_path, {"all.log": early * 30 + text_of(some(40))})
+    assert told.first == START - 3600

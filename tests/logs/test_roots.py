@@ -17,7 +17,8 @@ from headgate.logs.keep import group_of
 from headgate.logs.read import read
 from headgate.logs.reading import Reading
 from headgate.logs.report import Report
-from headgate.logs.roots import clusters, most, word_of
+from headgate.logs.roots import Cluster, Kind, clusters, most, word_of
+from headgate.logs.telling import _how_sure
 from headgate.model.diagnosis import CONFIDENCE
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "gateways"
@@ -266,3 +267,11 @@ def test_several_servers_alike_share_something(tmp_path: Path) -> None:
     other = [replace(one, status=503) if one.upstream == "app2" else one for one in requests]
     told = report(tmp_path, {"access.log": "".join(one.line for one in other)})
     assert "; at app2 (200), " in told.roots[0].summary[1]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(2, "a or b."), (4, "a, b, c or d."), (5, "a, b, c, d or e."), (6, "a, b, c, d or one of 2 others.")]
+)
+def test_how_many_causes_it_may_be(number: int, said: str) -> None:
+    cluster = Cluster(Kind("", "", 502), [entry(("x",), reason="502")])
+    assert _how_sure(cluster, list("abcdef")[:number]).endswith(f"may stand for {said}")
