@@ -114,6 +114,12 @@ def test_a_round_is_bounded_and_each_server_has_a_turn(shares):
     )
 
 
+def test_the_lightest_among_many_heavy_ones_has_one_turn():
+    assert reduced([1, *[1000] * 100])[0] == 1
+    group = servers(1, *[1000] * 100)
+    assert smooth(group).count(group[0]) == 1
+
+
 @QUICK
 @given(SHARES)
 def test_turns_lie_far_apart(shares):

@@ -241,6 +241,12 @@ def test_keys_that_are_alike_spread_evenly(keys):
     assert sum((count - expected) ** 2 / expected for count in entries.values()) < 130
 
 
+@BOTH
+def test_the_lightest_among_many_heavy_ones_has_an_entry(policy):
+    light, *_ = group = servers(1, *[1000] * 100)
+    assert light in policy(group)._owners
+
+
 # Trying elsewhere
 
 
