@@ -3,6 +3,7 @@ form or raises Bad, and is a pydantic validator in the schema.
 """
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,69 @@ def sent_host(value: str) -> str:
     host, port = split_host(value)
     shown = f"[{host}]" if ":" in host else host_name(host)
     return shown if port is None else f"{shown}:{port}"
+
+
+def admin_listen(value: str, info: ValidationInfo) -> str:
+    """Return where the admin API listens: "auto", "off", or an address as for the gateway itself."""
+    return value if value in ("auto", "off") else listen(value, info)
+
+
+def hash_key(value: str) -> str:
+    """Return what requests are told apart by: "client", "path", "header:name" or "cookie:name"; names of fields in lower case."""
+    return _key(value, '"client", "path", "header:NAME" or "cookie:NAME"', ("client", "path"), ("header", "cookie"))
+
+
+def limit_key(value: str) -> str:
+    """Return what a rate limit counts: "client" or "header:name", the name in lower case."""
+    return _key(value, '"client" or "header:NAME"', ("client",), ("header",))
+
+
+def _key(value: str, expected: str, alone: tuple[str, ...], named: tuple[str, ...]) -> str:
+    if value in alone:
+        return value
+    kind, colon, name = value.partition(":")
+    if kind not in named or not colon or not _TOKEN.fullmatch(name):
+        raise Bad(f'"{value}" is nothing that can be told of a request', expected)
+    return f"{kind}:{name.lower() if kind == 'header' else name}"
+
+
+_RATE = re.compile(r"([1-9][0-9]{0,8})/(s|sec|second|min|minute|h|hour|d|day)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def rate(value: str) -> str:
+    """Return a rate as it was written, "100/s", "600/min", "5000/h" or "9/day"."""
+    if not _RATE.fullmatch(value):
+        raise Bad(f'"{value}" is not a rate', '"100/s", "600/min", "5000/h" or "9/day"')
+    return value
+
+
+def parsed_rate(value: str) -> tuple[int, int]:
+    """Return how many a rate allows in how many seconds."""
+    count, _, unit = value.partition("/")
+    return int(count), _UNITS[unit[0]]
+
+
+def status_range(value: str) -> str:
+    """Return a status or a range of statuses, "503" or "500-599"."""
+    low, dash, high = value.partition("-")
+    fits = low.isdigit() and (not dash or high.isdigit()) and 100 <= int(low) <= int(high or low) <= 599
+    if not fits or len(low) != 3:
+        raise Bad(f'"{value}" is not a status or a range of statuses', 'a text such as "503" or "500-599"')
+    return value
+
+
+def statuses(ranges: Iterable[str]) -> frozenset[int]:
+    """Return every status in ranges such as "200-399"."""
+    found: set[int] = set()
+    for item in ranges:
+        low, _, high = item.partition("-")
+        found.update(range(int(low), int(high or low) + 1))
+    return frozenset(found)
+
+
+def target_path(value: str) -> str:
+    """Return the target of a request to a server: a path with or without a query, ready to be sent."""
+    if not value.startswith("/") or any(not "!" <= letter <= "~" or letter == "#" for letter in value):
+        raise Bad(f'"{value}" cannot be asked for', 'a path such as "/health", percent-encoded where needed')
+    return value

@@ -35,6 +35,10 @@ class Loaded:
 
     config: Config
     source: Source
+    data: dict[str, Any]
+    """What the file says, before it was validated: together with `folder`, what `from_data` takes."""
+    folder: str
+    """The folder at which relative paths begin."""
 
 
 def load(path: str | FilePath) -> Config:
@@ -55,7 +59,15 @@ def read(path: str | FilePath) -> Loaded:
     return _validate(data, Source(file, lines), str(FilePath(file).absolute().parent))
 
 
-def from_servers(listen: str | Iterable[str], urls: Iterable[str]) -> Config:
+def from_data(data: Mapping[str, Any], folder: str) -> Config:
+    """Return the configuration of a `Loaded` that came from another process, files and rules not checked again.
+
+    Raises ValueError when it is none.
+    """
+    return _whole(Config.model_validate(_tuples(dict(data)), strict=True, context={"folder": folder}))
+
+
+def from_servers(listen: str | Iterable[str], urls: Iterable[str]) -> Loaded:
     """Return a configuration that sends every request to the servers at `urls`. Raises BadConfig."""
     addresses = (listen,) if isinstance(listen, str) else tuple(listen)
     data = {
@@ -64,7 +76,7 @@ def from_servers(listen: str | Iterable[str], urls: Iterable[str]) -> Config:
         "route": ({"name": "default", "upstream": "default"},),
     }
     try:
-        return _validate(data, Source(), str(FilePath.cwd())).config
+        return _validate(data, Source(), str(FilePath.cwd()))
     except BadConfig as error:
         raise BadConfig([replace(item, key=_OPTIONS[item.key.split(".")[0]]) for item in error.findings]) from None
 
@@ -127,9 +139,14 @@ def _validate(data: dict[str, Any], source: Source, folder: str) -> Loaded:
     if config is None or remarks:
         findings = [source.finding("error", item) for item in remarks]
         raise BadConfig(sorted(findings, key=lambda finding: finding.line))
-    if not config.route:  # one upstream, or `broken` would have told: the route goes without saying
-        config = config.model_copy(update={"route": (Route(upstream=next(iter(config.upstream))),)})
-    return Loaded(config, source)
+    return Loaded(_whole(config), source, data, folder)
+
+
+def _whole(config: Config) -> Config:
+    """Return a configuration with the route that goes without saying: there is one upstream, or `broken` would have told."""
+    if config.route:
+        return config
+    return config.model_copy(update={"route": (Route(upstream=next(iter(config.upstream))),)})
 
 
 def _parse(data: dict[str, Any], folder: str) -> tuple[Config | None, list[Remark]]:

@@ -12,8 +12,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from .checks import CHECKS
-from .schema import Network, Server, Table
+from .schema import Server
 from .units import show_duration, show_size
+from .values import Network, Table
 from .wording import found, table_in, tables, unit
 
 MARK = "<!-- From here on made by: python -m headgate.config.reference docs/configuration.md -->\n"

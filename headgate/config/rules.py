@@ -13,6 +13,7 @@ from pathlib import Path as FilePath
 
 from jinja2 import Environment, TemplateSyntaxError
 
+from .consistency import contradictions
 from .endpoints import Address, Endpoint
 from .findings import Path, Remark
 from .forms import NOT_FILES
@@ -21,6 +22,7 @@ from .units import show_duration
 from .wording import did_you_mean
 
 Rule = Callable[[Config], Iterator[Remark]]
+_SHORTEST_SECRET = 16
 EXAMPLE = """\
 [upstream.app]
 servers = ["http://127.0.0.1:3000"]
@@ -206,6 +208,20 @@ def _unreadable(place: Path, file: str) -> Iterator[Remark]:
         yield Remark(place, f"{file} cannot be read: {(error.strerror or str(error)).lower()}")
 
 
+def _secrets(config: Config) -> Iterator[Remark]:
+    for place, file in (
+        (("gateway", "secret"), config.gateway.secret),
+        (("gateway", "admin", "token"), config.gateway.admin.token),
+    ):
+        if file is None:
+            continue
+        unreadable = list(_unreadable(place, file))
+        yield from unreadable
+        if not unreadable and len(FilePath(file).read_bytes().strip()) < _SHORTEST_SECRET:
+            hint = f"make one: openssl rand -hex 32 > {file}"
+            yield Remark(place, f"{file} holds fewer than {_SHORTEST_SECRET} bytes, which can be guessed", hint)
+
+
 def _pages(config: Config) -> Iterator[Remark]:
     for key, file in (("html", config.gateway.pages.html), ("text", config.gateway.pages.text)):
         if file:
@@ -236,6 +252,9 @@ def _unwritable(file: FilePath) -> str:
 
 
 def _sockets(config: Config) -> Iterator[Remark]:
+    listen = config.gateway.admin.listen
+    if listen.startswith("unix:") and (reason := _no_folder(FilePath(listen.removeprefix("unix:")).parent)):
+        yield Remark(("gateway", "admin", "listen"), f"the socket {listen} cannot be made: {reason}")
     for number, address in enumerate(config.gateway.addresses):
         if address.path and (reason := _no_folder(FilePath(address.path).parent)):
             yield Remark(("gateway", "listen", number), f"the socket {address.path} cannot be made: {reason}")
@@ -248,4 +267,4 @@ def _no_folder(folder: FilePath) -> str:
     return "" if os.access(folder, os.W_OK | os.X_OK) else f"no permission for the folder {folder}"
 
 
-RULES: tuple[Rule, ...] = (_one_path, _ttl, _own_address, _certificates, _pages, _log_files, _sockets)
+RULES: tuple[Rule, ...] = (_one_path, _ttl, _own_address, contradictions, _certificates, _secrets, _pages, _log_files, _sockets)

@@ -1,69 +1,38 @@
 """What a configuration file may say: one model for each table, one docstring for each key. Durations are seconds once read.
 
-The JSON Schema, the reference in docs/configuration.md and the error messages are all made from this file.
+The JSON Schema, the reference in docs/configuration.md and the error messages are all made from this file, and from those beside
+it that hold the tables about resilience and the types of values.
 """
 
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
-from pydantic import PlainValidator as Plain
-from pydantic import WithJsonSchema as InJsonSchema
+from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from . import forms
 from .endpoints import Address, Endpoint, parse_listen, parse_server
-from .units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
-
-_A_WEEK = 86_400 * 7
-Seconds = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(gt=0, le=_A_WEEK),
-    InJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": DURATION_PATTERN},
-                {"type": "number", "exclusiveMinimum": 0, "maximum": _A_WEEK},
-            ]
-        }
-    ),
-]
-"""A duration: "250ms", "5s", "2m", "1h", or a number of seconds."""
-Size = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    Field(ge=0),
-    InJsonSchema({"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "minimum": 0}]}),
-]
-"""A size: "8KiB", "1MiB", "2GiB", or a number of bytes."""
-Network = Annotated[
-    IPv4Network | IPv6Network,
-    Plain(forms.network),
-    InJsonSchema({"type": "string", "description": "A network such as 10.0.0.0/8 or fd00::/8, or one address."}),
-]
-"""A network: "10.0.0.0/8", "fd00::/8", or a single address."""
-File = Annotated[str, AfterValidator(forms.file)]
-"""A file's path; a relative one begins at the configuration file's folder."""
-Listen = Annotated[str, AfterValidator(forms.listen)]
-Resolver = Annotated[str, AfterValidator(forms.resolver)]
-ServerUrl = Annotated[str, AfterValidator(forms.server_url)]
-HostPattern = Annotated[str, AfterValidator(forms.host_pattern)]
-PathPrefix = Annotated[str, AfterValidator(forms.path_prefix)]
-ExactPath = Annotated[str, AfterValidator(forms.path_exact)]
-PathRegex = Annotated[str, AfterValidator(forms.path_regex)]
-Method = Annotated[str, AfterValidator(forms.method)]
-FieldName = Annotated[str, AfterValidator(forms.field_name)]
-FieldValue = Annotated[str, AfterValidator(forms.field_value)]
-SentHost = Annotated[str, AfterValidator(forms.sent_host)]
-
-
-class Table(BaseModel):
-    """Common behaviour of all tables: unknown keys are errors, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+from .resilience import Adaptive, Breaker, Ejection, HealthCheck, Queue, RateLimit, Retry, Sticky
+from .values import (
+    AdminListen,
+    ExactPath,
+    FieldName,
+    FieldValue,
+    File,
+    HashKey,
+    HostPattern,
+    Listen,
+    Method,
+    Network,
+    PathPrefix,
+    PathRegex,
+    Resolver,
+    Seconds,
+    SentHost,
+    ServerUrl,
+    Size,
+    Table,
+)
 
 
 class ListenTls(Table):
@@ -114,7 +83,9 @@ class Limits(Table):
     interim_responses: int = Field(20, ge=0)
     """Most interim (1xx) responses before a final one."""
     connections: int = Field(20_000, ge=1)
-    """Most client connections at once; new ones above get 503 and are closed."""
+    """Most client connections at once, all workers together; new ones above get 503 and are closed."""
+    requests: int = Field(0, ge=0)
+    """Most requests under way at once, all workers together; 503 above. 0: no limit."""
 
 
 class Log(Table):
@@ -154,6 +125,15 @@ class Pages(Table):
     """File with the plain text."""
 
 
+class Admin(Table):
+    """Where `headgate status` and other programs ask the gateway, and tell it what to do."""
+
+    listen: AdminListen = "auto"
+    """"auto" (a unix socket that `headgate status` finds by itself), "unix:/path", "host:port", or "off"."""
+    token: File | None = None
+    """File with a secret that callers must show; required unless it listens on a unix socket or a loopback address."""
+
+
 class Gateway(Table):
     """The gateway as a whole."""
 
@@ -176,6 +156,13 @@ class Gateway(Table):
     """Status for timeouts of servers: 504 as RFC 9110 says, or 502 for callers who expect that."""
     drain: Seconds = 30.0
     """How long running exchanges may take to finish after SIGTERM."""
+    workers: int = Field(0, ge=0, le=256)
+    """Processes that move traffic. 0: one for each core that this process may use."""
+    watch: bool = False
+    """Reload when the configuration file changes; otherwise at SIGHUP and `headgate reload`."""
+    secret: File | None = None
+    """File with the secret (16 bytes or more) that signs sticky cookies; when absent, a new one is made at each start."""
+    admin: Admin = Admin()
 
     @cached_property
     def addresses(self) -> tuple[Address, ...]:
@@ -192,6 +179,8 @@ class Server(Table):
     """Share of the requests, against the other servers' weights."""
     down: bool = False
     """Takes no requests."""
+    priority: int = Field(0, ge=0, le=9)
+    """Servers with the lowest number serve; those with a higher one stand by until none of the lower ones is up."""
 
     @model_validator(mode="before")
     @classmethod
@@ -230,15 +219,6 @@ class Timeouts(Table):
     """For one exchange with all its attempts, body included."""
 
 
-class Retry(Table):
-    """When another try is made."""
-
-    attempts: int = Field(3, ge=1, le=10)
-    """Tries in all, the first included."""
-    body_bytes: Size = 65_536
-    """Largest request body kept for being sent again; larger ones are sent once."""
-
-
 class KeepAlive(Table):
     """Idle connections to servers."""
 
@@ -268,16 +248,35 @@ class Upstream(Table):
 
     servers: tuple[Server, ...] = Field(min_length=1)
     """The servers: URLs, or tables with url, weight and down."""
-    policy: Literal["least-requests", "round-robin"] = "least-requests"
-    """How a server is chosen: the less busy of two at random, or in turn."""
+    policy: Literal["least-requests", "round-robin", "peak-ewma", "ring-hash", "maglev"] = "least-requests"
+    """How a server is chosen: the less busy of two at random, in turn, the quicker of two, or by a hash of `hash_on`."""
+    hash_on: HashKey | None = None
+    """What ring-hash and maglev keep together: "client", "path", "header:NAME" or "cookie:NAME"."""
+    sticky: Sticky | None = None
+    """Keep each client with its server by a signed cookie; off when absent."""
+    slow_start: Seconds | None = None
+    """Time over which a server that came back is given its full share; at once when absent."""
     host: SentHost = "pass"
     """Host sent to the server: "pass" the client's, "server" the URL's, or any other value literally."""
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     keep_alive: KeepAlive = KeepAlive()
     tls: UpstreamTls = UpstreamTls()
+    health: HealthCheck | None = None
+    """Active checks; none when absent."""
+    ejection: Ejection = Ejection()
+    breaker: Breaker | None = None
+    """Circuit breaker; none when absent."""
+    queue: Queue | None = None
+    """Where requests above the limits wait; when absent they get 503 at once."""
+    adaptive: Adaptive | None = None
+    """A limit on requests at once that is found by itself from latencies; none when absent."""
     max_requests: int = Field(0, ge=0)
-    """Most requests at once for each server; 503 above. 0: no limit."""
+    """Most requests at once for each server, all workers together; 503 above. 0: no limit."""
+    max_connections: int = Field(0, ge=0)
+    """Most connections to each server, idle ones included, all workers together; 503 above. 0: no limit."""
+    max_total_requests: int = Field(0, ge=0)
+    """Most requests at once for the upstream as a whole, all workers together; 503 above. 0: no limit."""
     deny_addresses: tuple[Network, ...] = ()
     """Networks that a server's name must never lead to (against DNS rebinding)."""
     check_content_coding: bool = False
@@ -299,7 +298,7 @@ class Route(Table):
     """A regular expression that must fit the whole path."""
     methods: tuple[Method, ...] = ()
     """Methods that are accepted; all when empty. 405 for others, where nothing else fits."""
-    headers: dict[FieldName, FieldValue] = {}
+    headers: dict[FieldName, FieldValue] = Field({})
     """Header fields that must be there with this value ("*" for any value)."""
     upstream: str | None = None
     """The upstream that answers."""
@@ -307,6 +306,12 @@ class Route(Table):
     """Client networks that may use this route; all when empty. 403 for others."""
     deny: tuple[Network, ...] = ()
     """Client networks that may not."""
+    retry: Retry | None = None
+    """When another try is made for requests of this route; as the upstream says when absent."""
+    max_requests: int = Field(0, ge=0)
+    """Most requests of this route at once, all workers together; 503 above. 0: no limit."""
+    rate_limit: RateLimit | None = None
+    """How often each client may ask; 429 above. No limit when absent."""
     maintenance: bool = False
     """Answer 503 with a page that says so, without asking any server."""
 
@@ -322,5 +327,5 @@ class Config(Table):
     """A whole configuration file."""
 
     gateway: Gateway = Gateway()
-    upstream: dict[str, Upstream] = {}
+    upstream: dict[str, Upstream] = Field({})
     route: tuple[Route, ...] = ()

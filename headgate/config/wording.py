@@ -9,8 +9,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from .findings import Bad, Path, Remark, dotted
-from .schema import Config, Table
+from .schema import Config
 from .units import A_DURATION, A_SIZE, parse_duration, parse_size, show_duration, show_size
+from .values import Table
 
 _TYPES = {
     "string_type": 'text in quotes, such as "text"',

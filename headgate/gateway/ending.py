@@ -4,6 +4,7 @@ The state of an exchange under way stands here, because every ending needs all o
 asks `may_retry`, and goes back to `pick`, answers, or cuts.
 """
 
+import asyncio
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
@@ -11,19 +12,28 @@ from ..diagnose.classify import classify
 from ..model.cause import Cause
 from ..model.exchange import Attempt, Exchange
 from ..model.facts import Facts
-from ..model.phases import ADMIT
-from ..model.signals import CLIENT_DEADLINE, CLIENT_GONE, EOF, RESET, TOTAL_DEADLINE
+from ..model.methods import IDEMPOTENT
+from ..model.phases import ADMIT, SEND
+from ..model.signals import CLIENT_DEADLINE, CLIENT_GONE, EOF, LIMIT, NO_SERVER, RESET, TOTAL_DEADLINE
+from ..wire.fields import find
 from ..wire.request import RequestHead
 from ..wire.response import ResponseHead
 from .bodycheck import BodyCheck
 from .evidence import gather
+from .gate import FAILED, LEFT, SERVED
 from .retry import may_retry
+from .retrying import MOST_TRIES
 
 if TYPE_CHECKING:
+    from ..traffic.shared import Gauge
+    from .aside import Aside
     from .dial import Dial
     from .downstream import Downstream
+    from .gate import Gate
     from .group import Group
+    from .hedge import Hedge
     from .pool import Server
+    from .retrying import Retrying
     from .tunnel import Tunnel
     from .upload import Upload
     from .upstream import Upstream
@@ -34,12 +44,17 @@ class Ending(Exchange):
     """An exchange under way: its state, and the ways in which it ends."""
 
     __slots__ = (
-        "_check", "_continued", "_dial", "_fresh", "_interim", "_keep", "_server", "_tried", "attempt", "chunked", "conn", "down",
-        "group", "head", "idle", "raw", "request_done", "response_head", "started", "t_limit", "tunnel", "upload", "worker",
+        "_check", "_continued", "_fresh", "_interim", "_keep", "_timer", "_waits_in", "aside", "attempt",
+        "breaker_pass", "chunked", "conn", "down", "group", "head", "hedge", "held", "idle", "judged", "notes", "queued", "raw",
+        "request_done", "response_head", "retrying", "server", "started", "t_limit", "tried", "tunnel", "upload", "wait_since",
+        "waiting_dial", "worker",
     )  # fmt: skip
 
     head: RequestHead  # set by `open`, as are group and attempt by the steps that follow
     group: "Group"
+    retrying: "Retrying"  # what the route or the upstream says of further tries
+    wait_since: float  # when it began to wait in the queue
+    breaker_pass: int  # what the circuit breaker gave it
     attempt: Attempt  # the try under way, or the last one
 
     def __init__(self, down: "Downstream", reference: str, now: float) -> None:
@@ -58,9 +73,17 @@ class Ending(Exchange):
         self.idle = 0.0  # timeout of the response body, seconds of silence
         self.response_head: ResponseHead | None = None
         self._check: BodyCheck | None = None
-        self._dial: Dial | None = None
-        self._server: Server | None = None  # counted as busy with this exchange
-        self._tried: list[Server] = []
+        self.waiting_dial: Dial | None = None
+        self.server: Server | None = None  # counted as busy with this exchange
+        self._timer: asyncio.TimerHandle | None = None  # it waits for its next try
+        self._waits_in: Gate | None = None  # it waits in this queue
+        self.queued = False  # it has waited in a queue, and need not wait behind others again
+        self.tried: list[Server] = []  # servers that failed
+        self.held: tuple[Gauge, ...] = ()  # counted in these until it ends
+        self.notes = b""  # header lines to be added to the response
+        self.aside: Aside | None = None  # a server's answer that is relayed if no better one is found
+        self.hedge: Hedge | None = None  # a second try beside the first
+        self.judged = False  # the response under way counts as a failure of its server
         self._fresh = False  # the next try must not use a kept connection
         self._interim = 0  # interim responses so far
         self._continued = False  # the client was told 100 (Continue)
@@ -74,13 +97,17 @@ class Ending(Exchange):
         """The response is complete: keep the connections where that is possible, and the record."""
         attempt = self.attempt
         attempt.t_end = self.t_end = now = self.worker.clock()
-        conn, server = self.conn, self._server
+        conn, server = self.conn, self.server
         assert conn is not None
         assert server is not None
-        self.conn = self._server = None
+        self.conn = self.server = None
         server.busy -= 1
-        if server.strikes:
-            self.group.works(server)
+        group = self.group
+        seconds = attempt.t_head - attempt.t_start
+        if not self.judged:
+            group.good(server, now, seconds)
+        if group.gate is not None:
+            group.gate.ended(self.breaker_pass, server, now, FAILED if self.judged else SERVED, seconds)
         head = self.response_head
         if head is not None and head.keep_alive and self.request_done and attempt.signal is None and not conn.paused:
             if head.keep_alive_timeout >= 0:
@@ -97,35 +124,110 @@ class Ending(Exchange):
     def fail(self, phase: int, signal: str, facts: Facts | None = None) -> None:
         """The try under way failed: name the cause, and try again, answer, or cut."""
         now = self.worker.clock()
-        attempt, server, group = self.attempt, self._server, self.group
+        attempt, server, group = self.attempt, self.server, self.group
         assert server is not None
         cause = self._end_attempt(phase, signal, facts, now)
         if cause.strike:
-            group.strike(server)
+            group.bad(server, self, now, unsent=phase < SEND)
         kept = attempt.reused and attempt.received == 0 and signal in (EOF, RESET)
         if not kept:
-            self._tried.append(server)
-        verdict = attempt.verdict = may_retry(
-            cause,
-            phase,
-            signal,
-            method=self.method,
-            started=self.started,
-            kept=kept,
-            replayable=self.upload is None or self.upload.replayable,
-            tries_left=group.settings.retry.attempts - len(self._tried),
-            time_left=self.t_limit - now,
-            elsewhere=group.elsewhere(self._tried),
-        )
+            self.tried.append(server)
+        hedge = self.hedge
+        if hedge is not None and not hedge.running:
+            hedge.leave()
+            hedge = None
+        verdict = attempt.verdict = self._verdict(cause, phase, signal, kept, now) if hedge is None else "again-hedged"
         again = verdict.startswith("again")
         if not again:
             self._blame(cause)
         self.worker.recorder.attempt_failed(self, attempt)
-        if again:
-            self._fresh = kept
-            self.pick(now)
+        if hedge is not None:
+            hedge.take_over()
+        elif again:
+            self._again(verdict, kept, now)
         else:
             self._conclude()
+
+    def _verdict(self, cause: Cause, phase: int, signal: str, kept: bool, now: float) -> str:
+        """Return whether there is another try, and why: a key of VERDICTS."""
+        retrying = self.retrying
+        verdict = may_retry(
+            cause,
+            phase,
+            signal,
+            idempotent=self.repeatable(),
+            started=self.started,
+            kept=kept,
+            replayable=self.upload is None or self.upload.replayable,
+            tries_left=retrying.attempts - len(self.tried),
+            time_left=self.t_limit - now,
+            elsewhere=self.group.elsewhere(self.tried),
+        )
+        if verdict == "again-idempotent" and not retrying.budget.spend(now):
+            return "not-budget"
+        if verdict in ("not-elsewhere", "not-attempts") and phase < SEND and self._may_be_held(now):
+            return "again-held"
+        return verdict
+
+    def repeatable(self) -> bool:
+        """Tell whether the request may reach a server twice: by its method, or because its client says so."""
+        return self.method in IDEMPOTENT or (self.retrying.keyed and find(self.raw, b"idempotency-key") is not None)
+
+    def _may_be_held(self, now: float) -> bool:
+        """Tell whether the request may wait for a server to come back."""
+        hold = self.retrying.hold
+        return hold > 0 and now < self.t_begin + hold and len(self.attempts) < MOST_TRIES
+
+    def _again(self, verdict: str, kept: bool, now: float) -> None:
+        """Try again: at once where another server is asked or a kept connection replaced, else after a pause."""
+        self._fresh = kept
+        if kept:
+            self.pick(now)
+            return
+        tries, same = len(self.tried), not self.group.elsewhere(self.tried)
+        if verdict == "again-held":
+            self.tried.clear()
+            tries, same = len(self.attempts), True
+        pause = self.retrying.pause(tries, same=same)
+        if pause > 0:
+            self._wait(pause)
+        else:
+            self.pick(now)
+
+    # Waiting for the next try.
+
+    def _wait(self, seconds: float) -> None:
+        """Go on with `pick` after a pause."""
+        self._timer = self.worker.loop.call_later(seconds, self._pause_over)
+
+    def _pause_over(self) -> None:
+        self._timer = None
+        self.pick(self.worker.clock())
+
+    def wait_in(self, gate: "Gate") -> None:
+        """It stands in the queue of its upstream, and is told when that is over."""
+        self._waits_in = gate
+        self.wait_since = self.worker.clock()
+
+    def waited(self, too_long: Facts | None) -> None:
+        """The time in the queue is over: there is room, or (with the facts) it was too long."""
+        self._waits_in = None
+        if too_long is not None:
+            self.refuse(LIMIT, too_long)
+        else:
+            self.queued = True
+            self.pick(self.worker.clock())
+
+    def _stop_waiting(self) -> bool:
+        """Leave the queue, or end the pause; False when it did not wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            return True
+        gate, self._waits_in = self._waits_in, None
+        if gate is not None:
+            gate.forget(self)
+        return gate is not None
 
     def _blame(self, cause: Cause) -> None:
         """This is what the client will be told, unless it has a response already."""
@@ -141,16 +243,39 @@ class Ending(Exchange):
         attempt.facts = facts = gather(attempt, self.conn, facts, now)
         attempt.cause = cause = classify(phase, signal, facts)
         attempt.t_end = now
-        if self._dial is not None:
-            self._dial.cancel()
-            self._dial = None
+        if self.waiting_dial is not None:
+            self.waiting_dial.cancel()
+            self.waiting_dial = None
         if self.conn is not None:
             self.conn.abandon()
             self.conn = None
-        if self._server is not None:
-            self._server.busy -= 1
-            self._server = None
+        if self.server is not None:
+            self.let_go(FAILED if cause.strike else LEFT, now)
         return cause
+
+    def let_go(self, how: str, now: float) -> None:
+        """Count the try under way out of its server."""
+        server, self.server = self.server, None
+        assert server is not None
+        server.busy -= 1
+        if (gate := self.group.gate) is not None:
+            gate.ended(self.breaker_pass, server, now, how, -1.0)
+
+    def ask_next(self, now: float) -> None:
+        """The server's answer was put aside: ask another one."""
+        self.attempt.verdict = "again-status"
+        self.worker.recorder.attempt_failed(self, self.attempt)
+        self._again("again-status", False, now)
+
+    def leave_try(self, now: float) -> None:
+        """Let go of the try under way without a failure: its hedge was quicker."""
+        self.attempt.verdict, self.attempt.t_end = "hedged", now
+        if self.waiting_dial is not None:
+            self.waiting_dial.cancel()
+        if self.conn is not None:
+            self.conn.abandon()
+        self.conn = self.waiting_dial = None
+        self.let_go(LEFT, now)
 
     def refuse(self, signal: str, facts: Facts | None = None) -> None:
         """The request ends before any try, or for want of a server for another."""
@@ -167,7 +292,8 @@ class Ending(Exchange):
         facts.setdefault("elapsed_ms", round((now - self.t_begin) * 1000))
         facts.setdefault("body_received", self.received)
         phase = self.attempt.phase if self.attempts else ADMIT
-        if self._server is not None:
+        self._stop_waiting()
+        if self.server is not None:
             self._end_attempt(phase, signal, facts, now)
             self.attempt.verdict = "not-wanted"
         self.signal, self.facts = signal, facts
@@ -193,12 +319,21 @@ class Ending(Exchange):
 
     def out_of_time(self) -> None:
         """The time for the whole exchange is up."""
-        if self._server is not None:
+        if self.server is not None:
             facts: Facts = {"limit": "timeouts.total", "limit_value": self.group.settings.timeouts.total}
             self.fail(self.attempt.phase, TOTAL_DEADLINE, facts)
+        elif self._stop_waiting():
+            last = self.attempts[-1].cause if self.attempts else None
+            if last is None:
+                self.refuse(NO_SERVER, {"servers": self.group.describe()})
+            else:
+                self._blame(last)
+                self._conclude()
 
     def _leave(self, now: float) -> None:
         """Nobody is left to answer."""
+        if self.hedge is not None:
+            self.hedge.leave()
         self.outcome = "gone"
         self.t_end = now
         self._record()
@@ -207,6 +342,11 @@ class Ending(Exchange):
     def _conclude(self) -> None:
         """Answer in the gateway's own name, or cut: a response that broke off must never look complete."""
         self.t_end = self.worker.clock()
+        if self.hedge is not None:
+            self.hedge.leave()
+        if self.aside is not None and not self.started and not self.down.transport.is_closing():
+            self._relay(self.aside)
+            return
         if self.started:
             self.outcome = "cut"
             head = self.response_head
@@ -218,6 +358,18 @@ class Ending(Exchange):
         self.down.answer(self, keep=keep)
         self._record()
         self.down.done(close=not keep, linger=True)
+
+    def _relay(self, aside: "Aside") -> None:
+        """Relay the last real answer of a server: no further try brought a better one."""
+        self.aside = self.cause = None
+        keep = self._keep = self._keep and self.request_done and not self.worker.stopping
+        self.status = aside.head.status
+        lines = aside.lines(self, keep=keep)
+        self.head_sent = self.sent + len(lines)
+        self.write(lines + aside.body)
+        self.outcome = "served"
+        self._record()
+        self.down.done(close=not keep, linger=not self.request_done)
 
     def answer_options(self) -> None:
         """The request was for the gateway itself: it is here, and that is all it says (RFC 9110 section 9.3.7)."""
@@ -232,7 +384,10 @@ class Ending(Exchange):
     def _record(self) -> None:
         """Write the access line; and let go of the parts that point back here, so that nothing waits for the collector."""
         self.worker.recorder.ended(self)
-        self.upload = self.tunnel = None
+        for gauge in self.held:
+            gauge.down()
+        self.held = ()
+        self.upload = self.tunnel = self.hedge = None
 
     def write(self, data: bytes) -> None:
         """Send bytes to the client."""

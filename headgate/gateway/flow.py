@@ -12,36 +12,26 @@ from ..diagnose.classify import classify
 from ..model.exchange import Attempt
 from ..model.facts import Facts
 from ..model.phases import BODY, HEAD, SEND
-from ..model.signals import (
-    CLIENT_TOO_LARGE,
-    DENIED,
-    LIMIT,
-    LOOP,
-    MAINTENANCE,
-    MALFORMED,
-    NO_SERVER,
-    OVERLOAD,
-    TOO_LARGE,
-    UPGRADE,
-)
+from ..model.signals import CLIENT_TOO_LARGE, DENIED, LOOP, MAINTENANCE, MALFORMED, NO_SERVER, OVERLOAD, TOO_LARGE, UPGRADE
 from ..render.proxy_status import received_status
 from ..wire.chunks import ChunkReader
 from ..wire.framing import CHUNKED
 from ..wire.request import RequestHead
 from ..wire.response import ResponseHead
 from ..wire.write import chunk, last_chunk, upgrade_lines
+from .aside import Aside, may_be_put_aside
 from .bodycheck import BodyCheck
 from .dial import Dial
 from .ending import Ending
 from .forwarding import is_dated, is_loop, last_hop, request_lines, response_lines, within
-from .router import Miss
+from .hedge import Hedge
+from .router import Miss, Route
 from .splice import WORTH
 from .tunnel import Tunnel, refusal
 from .upload import Upload
 from .upstream import Upstream
 
 if TYPE_CHECKING:
-    from .group import Group
     from .pool import Server
 
 
@@ -74,13 +64,14 @@ class Flow(Ending):
             self.refuse(MAINTENANCE)
         elif (route.allow and not within(self.client, route.allow)) or (route.deny and within(self.client, route.deny)):
             self.refuse(DENIED)
-        else:
-            self.admit(self.worker.groups[route.upstream])
+        elif route.door is None or route.door.lets_in(self):
+            self.admit(route)
 
-    def admit(self, group: "Group") -> None:
+    def admit(self, route: Route) -> None:
         """Check loops and limits."""
-        self.group = group
+        self.group = group = self.worker.groups[route.upstream]
         self.upstream = group.name
+        self.retrying = retrying = route.retrying or group.retrying
         settings = group.settings
         self.idle = settings.timeouts.idle
         self.t_limit = self.t_begin + settings.timeouts.total
@@ -101,8 +92,10 @@ class Flow(Ending):
             if self.request_done:
                 self.down.arm_total(self.t_limit)
             else:
-                self.upload = Upload(self, settings.retry.body_bytes, limit)
+                self.upload = Upload(self, retrying.body_bytes, limit)
                 self.down.arm("body")
+            group.requests += 1
+            retrying.budget.request(self.t_begin)
             self.pick(self.t_begin)
 
     # Pick, dial, send.
@@ -110,18 +103,20 @@ class Flow(Ending):
     def pick(self, now: float) -> None:
         """Choose a server and begin a try, on a kept connection where there is one."""
         group = self.group
-        server = group.pick(self._tried)
+        server = group.pick(self)
         if server is None:
-            self.refuse(NO_SERVER, {"servers": group.describe()})
+            if self._may_be_held(now):
+                self._wait(self.retrying.pause(len(self.attempts) + 1, same=True))
+            else:
+                self.refuse(NO_SERVER, {"servers": group.describe()})
             return
-        limit = group.settings.max_requests
-        if limit and server.busy >= limit:
-            server = group.free(limit)
+        if group.gate is not None:
+            server = group.gate.let_in(self, server, now)
             if server is None:
-                self.refuse(LIMIT, {"limit": "max_requests", "limit_value": limit, "seen": limit})
                 return
-        self._server = server
+        self.server = server
         server.busy += 1
+        server.requests += 1
         self.attempt = attempt = Attempt(group.name, server.label, now)
         self.attempts.append(attempt)
         conn = None if self._fresh else server.take()
@@ -138,19 +133,21 @@ class Flow(Ending):
     def dial(self, server: "Server") -> None:
         """Open a connection: the only step that may have to wait before anything was sent."""
         worker = self.worker
-        dial = Dial(server.target, self.attempt, lambda: Upstream(worker, server), self._dialled, self._not_dialled)
-        self._dial = dial
+        dial = Dial(server.target, self.attempt, lambda: Upstream(worker, server), self.dialled, self.not_dialled)
+        self.waiting_dial = dial
         dial.start()
 
-    def _dialled(self, _transport: BaseTransport, protocol: BaseProtocol) -> None:
-        self._dial = None
+    def dialled(self, _transport: BaseTransport, protocol: BaseProtocol) -> None:
+        """There is a connection."""
+        self.waiting_dial = None
         conn = cast(Upstream, protocol)
         conn.address = self.attempt.address
         self.attempt.opened = conn.opened
         self.send(conn)
 
-    def _not_dialled(self, phase: int, signal: str, facts: Facts) -> None:
-        self._dial = None
+    def not_dialled(self, phase: int, signal: str, facts: Facts) -> None:
+        """There is none, and why."""
+        self.waiting_dial = None
         self.fail(phase, signal, facts)
 
     def send(self, conn: Upstream) -> None:
@@ -159,10 +156,7 @@ class Flow(Ending):
         attempt = self.attempt
         attempt.phase = SEND
         head = self.head
-        host = head.host
-        policy = self.group.settings.host
-        if policy != "pass" or not host:
-            host = conn.server.target.authority if policy in ("server", "pass") else policy.encode()
+        host = self.group.host_for(head.host, conn.server)
         data = request_lines(head, host, self.down.forwarding(head), self.reference, self.worker.via[head.minor])
         if self.upload is not None:
             data += self.upload.so_far()
@@ -189,7 +183,20 @@ class Flow(Ending):
         attempt.t_sent = now = self.worker.clock()
         if not self.started:
             attempt.phase = HEAD
-            conn.arm("head", now + self.group.settings.timeouts.head)
+            retrying = self.retrying
+            if retrying.per_try or retrying.hedge_after:
+                self._expect_head(conn, now)
+            else:
+                conn.arm("head", now + self.group.settings.timeouts.head)
+
+    def _expect_head(self, conn: Upstream, now: float) -> None:
+        """Bound the time of this try, and be ready to ask a second server beside it."""
+        retrying = self.retrying
+        limit = now + self.group.settings.timeouts.head
+        own = self.attempt.t_start + retrying.per_try if retrying.per_try else limit
+        conn.arm("per_try" if own < limit else "head", min(own, limit))
+        if retrying.hedge_after and len(self.attempts) == 1 and self.upload is None and self.repeatable():
+            self.hedge = Hedge(self, retrying.hedge_after)
 
     def server_is_full(self) -> None:
         """The server takes no more for now: the client has to wait."""
@@ -216,6 +223,10 @@ class Flow(Ending):
             self._interim_came(head, rest)
             return
         attempt.t_head = now
+        if self.hedge is not None:
+            self.hedge.leave()
+        if status >= 400 and self._failing(head, rest, now):
+            return
         length = head.length
         attempt.body_expected = length if length >= 0 else -1
         self.response_head = head
@@ -227,7 +238,11 @@ class Flow(Ending):
         minor = self.version
         self.chunked = length < 0 and minor == 1
         keep = self._keep = self._keep and self.request_done and (length >= 0 or minor == 1) and not self.worker.stopping
-        extra = b"" if is_dated(head.forward) else b"Date: %b\r\n" % self.worker.recorder.http_date()
+        extra = self.notes
+        if not is_dated(head.forward):
+            extra += b"Date: %b\r\n" % self.worker.recorder.http_date()
+        if self.group.notes:
+            extra += self.group.notes_for(self)
         if status >= 500:
             extra += b"Proxy-Status: %b\r\n" % received_status(self.worker.name, status)
         lines = response_lines(head, minor=minor, keep=keep, extra=extra)
@@ -253,6 +268,18 @@ class Flow(Ending):
             self.write(lines)
             if rest:
                 conn.feed(rest)
+
+    def _failing(self, head: ResponseHead, rest: bytes, now: float) -> bool:
+        """Look at a status of 400 or above: it may count as a failure, and another server may be asked first; True when it is."""
+        if head.status in self.group.bad_statuses:
+            self.judged = True
+            assert self.server is not None
+            self.group.bad(self.server, self, now, unsent=False)
+        if not self.retrying.statuses or not may_be_put_aside(self, head, now):
+            return False
+        self.aside = Aside(self, head)
+        self.aside.begin(rest, now)
+        return True
 
     def _interim_came(self, head: ResponseHead, rest: bytes) -> None:
         """Relay a 1xx response (RFC 9110 section 15.2), or switch protocols."""
@@ -310,6 +337,9 @@ class Flow(Ending):
 
     def body_came(self, piece: bytes) -> None:
         """Relay a piece of the response body."""
+        if not self.started and self.aside is not None:
+            self.aside.take(piece)
+            return
         self.attempt.body_received += len(piece)
         if self._check is not None and (fault := self._check.piece(piece)) is not None:
             self.fail(BODY, *fault)
@@ -318,6 +348,9 @@ class Flow(Ending):
 
     def body_ended(self, piece: bytes, trailers: bytes) -> None:
         """Relay the last piece of the response body, and end."""
+        if not self.started and self.aside is not None:
+            self.aside.take(piece)
+            return
         self.attempt.body_received += len(piece)
         check = self._check
         if check is not None and (fault := check.piece(piece) or check.ended()) is not None:

@@ -37,6 +37,12 @@ class LogFile:
         except OSError:
             self._patient = False
 
+    def close(self) -> None:
+        """Close the file; standard streams stay open."""
+        if self._fd > 2:
+            os.close(self._fd)
+            self._fd = -1
+
     def write(self, data: bytes, lines: int) -> None:
         """Write `lines` whole lines; what cannot be written now is lost, and counted."""
         view = memoryview(data)
@@ -44,7 +50,7 @@ class LogFile:
             while view:
                 if not self._patient and not self._ready():
                     raise BlockingIOError
-                view = view[os.write(self._fd, view if self._patient else view[:_PIPE_BUF]) :]
+                view = view[os.write(self._fd, view if self._patient else view[: _whole_lines(data, len(data) - len(view))]) :]
         except OSError:  # a full disk, a closed pipe, a reader that sleeps
             self.lost += lines
 
@@ -53,3 +59,9 @@ class LogFile:
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
         return bool(poll.poll(0))
+
+
+def _whole_lines(data: bytes, at: int) -> int:
+    """Return how many bytes from `at` on go into a pipe in one piece: whole lines, for other processes write into it too."""
+    end = data.rfind(b"\n", at, at + _PIPE_BUF)
+    return end + 1 - at if end >= 0 else _PIPE_BUF

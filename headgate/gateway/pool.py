@@ -1,9 +1,12 @@
-"""The connections to one server: which idle one to use, how long to keep them, and what the server's closing teaches."""
+"""One server: its idle connections and which to use, what its closing teaches, and what those who choose know of it."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ..config.schema import KeepAlive
+from ..traffic.ejection import Record
+from ..traffic.health import Health
+from ..traffic.shared import Gauge
 from .target import Target
 
 if TYPE_CHECKING:
@@ -26,21 +29,29 @@ class Server:
     """One server of an upstream, with its idle connections (the latest used first) and what it is busy with."""
 
     __slots__ = (
-        "_clock", "_hint", "_learned_at", "busy", "down", "idle", "idle_limit", "label", "resting_until", "settings",
-        "strikes", "target", "weight",
+        "_clock", "_hint", "_learned_at", "busy", "cost", "cost_at", "ejected_at", "failed", "health", "idle", "idle_gauge",
+        "idle_limit", "keeps", "label", "priority", "record", "requests", "retired", "settings", "share", "sticky_id",
+        "target", "warm_since", "weight",
     )  # fmt: skip
 
-    def __init__(
-        self, label: str, target: Target, settings: KeepAlive, clock: Callable[[], float], weight: int = 1, down: bool = False
-    ) -> None:
+    health: Health  # these two are set by the group that it serves in
+    record: Record
+
+    def __init__(self, label: str, target: Target, settings: KeepAlive, clock: Callable[[], float]) -> None:
         self.label = label  # as people know it: "http://10.0.0.5:3000"
         self.target = target
         self.settings = settings
-        self.weight = weight
-        self.down = down  # taken out by the configuration
-        self.busy = 0  # exchanges under way
-        self.strikes = 0  # failures in a row
-        self.resting_until = 0.0  # not asked before this time (monotonic), because of its strikes
+        self.weight = self.share = 1  # as configured; and at this moment (slow start), in other units
+        self.priority = 0
+        self.busy = 0  # exchanges under way in this worker
+        self.requests = 0  # tries made
+        self.failed = 0  # tries that failed on its account
+        self.cost = 0.0  # usual seconds to answer (traffic/latency.py)
+        self.cost_at = self.warm_since = self.ejected_at = -1.0
+        self.sticky_id = b""
+        self.retired = False  # no longer in the configuration: what runs may end
+        self.keeps = settings.connections  # idle connections at most
+        self.idle_gauge: Gauge | None = None  # counts them for all workers, where a limit needs that
         self.idle: list[Upstream] = []
         self.idle_limit = settings.idle
         self._clock = clock
@@ -52,6 +63,8 @@ class Server:
         now = self._clock()
         while self.idle:
             connection = self.idle.pop()
+            if self.idle_gauge is not None:
+                self.idle_gauge.down()
             if now - connection.rested_since < self.idle_limit and connection.fit():
                 return connection
             connection.close()
@@ -59,9 +72,11 @@ class Server:
 
     def keep(self, connection: "Upstream") -> bool:
         """Take a connection back; False when it must be closed instead."""
-        if len(self.idle) >= self.settings.connections or self.idle_limit <= 0:
+        if len(self.idle) >= self.keeps or self.idle_limit <= 0 or self.retired:
             return False
         self.idle.append(connection)
+        if self.idle_gauge is not None:
+            self.idle_gauge.up()
         return True
 
     def drop(self, connection: "Upstream") -> None:
@@ -69,7 +84,9 @@ class Server:
         try:
             self.idle.remove(connection)
         except ValueError:
-            pass
+            return
+        if self.idle_gauge is not None:
+            self.idle_gauge.down()
 
     def told(self, timeout: float) -> None:
         """Learn from `Keep-Alive: timeout=` (seconds)."""
@@ -97,4 +114,12 @@ class Server:
     def close_idle(self) -> None:
         """Close every idle connection."""
         while self.idle:
-            self.idle.pop().close()
+            connection = self.idle.pop()
+            if self.idle_gauge is not None:
+                self.idle_gauge.down()
+            connection.close()
+
+    def retire(self) -> None:
+        """Serve no more: idle connections end now, the others with their exchanges."""
+        self.retired = True
+        self.close_idle()

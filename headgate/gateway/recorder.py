@@ -44,6 +44,19 @@ class Recorder:
         """Lines that could not be written."""
         return self._errors.lost + (self._access.lost if self._access is not None else 0)
 
+    def follow(self, before: "Recorder") -> None:
+        """Go on counting where another recorder, which writes no more, has come to."""
+        before.flush()
+        self.exchanges, self.failures, self.refusals = before.exchanges, before.failures, before.refusals
+        before.close()
+
+    def close(self) -> None:
+        """Write what waits, and close the files."""
+        self.flush()
+        self._errors.close()
+        if self._access is not None:
+            self._access.close()
+
     def reopen(self) -> None:
         """Open the files anew, after they were moved away (SIGUSR1). Raises OSError when one cannot be opened."""
         self.flush()

@@ -1,7 +1,6 @@
 """May this exchange be tried again? One pure decision, which gives its reason either way (RFC 9110 section 9.2.2)."""
 
 from ..model.cause import Cause
-from ..model.methods import IDEMPOTENT
 from ..model.phases import SEND
 from ..model.signals import EOF, RESET
 
@@ -11,7 +10,7 @@ def may_retry(
     phase: int,
     signal: str,
     *,
-    method: bytes,
+    idempotent: bool,
     started: bool,
     kept: bool,
     replayable: bool,
@@ -21,9 +20,10 @@ def may_retry(
 ) -> str:
     """Return a key of VERDICTS; the ones that begin with "again" permit another try.
 
-    started: a byte of the response went to the client. kept: the connection had served before, and ended without a byte of the
-    response. replayable: all of the request body sent so far is still at hand. tries_left: further tries allowed by number.
-    time_left: seconds left for the exchange. elsewhere: another server, not yet tried, may be used.
+    idempotent: by its method (RFC 9110 section 9.2.2), or because its client says so. started: a byte of the response went to the
+    client. kept: the connection had served before, and ended without a byte of the response. replayable: all of the request body
+    sent so far is still at hand. tries_left: further tries allowed by number. time_left: seconds left for the exchange.
+    elsewhere: another server, not yet tried, may be used.
     """
     if started:
         return "not-started"
@@ -39,7 +39,7 @@ def may_retry(
         return "again-unsent" if elsewhere else "not-elsewhere"
     if cause.retry == "unsent":
         return "not-useful"
-    if method not in IDEMPOTENT:
+    if not idempotent:
         return "not-idempotent"
     if not replayable:
         return "not-body"

@@ -7,13 +7,17 @@ header fields and regular expressions are read only where a route before the fir
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..config import schema
 from ..config.order import ranks
 from ..config.paths import matching_form
 from ..model.signals import METHOD_NOT_ALLOWED, NO_ROUTE
 from ..wire.fields import find
+
+if TYPE_CHECKING:
+    from .door import Door
+    from .retrying import Retrying
 
 _PERCENT: Final = ord("%")
 _MOST_HOSTS: Final = 1024
@@ -23,11 +27,15 @@ _LONGEST_HOST: Final = 262  # a DNS name of 255, a colon, a port
 class Route:
     """A route as the gateway uses it."""
 
-    __slots__ = ("allow", "deny", "headers", "maintenance", "methods", "name", "path_regex", "plain", "upstream")
+    __slots__ = (
+        "allow", "deny", "door", "headers", "maintenance", "methods", "name", "path_regex", "plain", "retrying", "upstream",
+    )  # fmt: skip
 
     def __init__(self, route: schema.Route) -> None:
         self.name = route.label
         self.upstream = route.upstream or ""
+        self.door: Door | None = None  # its limits; set, as is the next, by whoever opens it to traffic
+        self.retrying: Retrying | None = None  # retries of its own
         self.allow = route.allow
         self.deny = route.deny
         self.maintenance = route.maintenance
@@ -74,6 +82,10 @@ class Router:
         self._only = self._table.only() if self._table else None
         self._tables: dict[tuple[bytes, ...], _Table] = {}  # by the patterns that fit
         self._memo: dict[bytes, _Table] = {}  # by Host as it came: a known one costs one look-up
+
+    def routes(self) -> list[tuple[schema.Route, Route]]:
+        """Return every route of the configuration with what the gateway makes of it."""
+        return self._ranked
 
     def match(self, host: bytes, path: bytes, method: bytes, head: bytes) -> Route | Miss:
         """Return the most specific route that fits, or why there is none.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .pool import Server
     from .worker import Worker
 
-_REASONS: Final = {"send": SEND, "head": HEAD, "idle": BODY, "tunnel": BODY}
+_REASONS: Final = {"send": SEND, "head": HEAD, "idle": BODY, "tunnel": BODY, "per_try": HEAD}
 """Deadlines by the key of their setting, and the phase whose time they bound."""
 _GREETING: Final = 4096
 """Most bytes kept of what a server says before it was asked."""
@@ -241,11 +241,10 @@ class Upstream(asyncio.Protocol):
         if self.bulk is not None and self.bulk.blocked:
             flow.client_late("read", self.worker.client_timeouts["read"])
             return
-        value = getattr(flow.group.settings.timeouts, self._reason)
-        facts: Facts = {"limit": f"timeouts.{self._reason}", "limit_value": value}
-        if self._reason == "tunnel":
-            facts["rule"] = "tunnel"
-        flow.fail(_REASONS[self._reason], DEADLINE, facts)
+        reason = self._reason
+        group, of = ("retry", flow.retrying) if reason == "per_try" else ("timeouts", flow.group.settings.timeouts)
+        facts: Facts = {"limit": f"{group}.{reason}", "limit_value": getattr(of, reason)}
+        flow.fail(_REASONS[reason], DEADLINE, facts | {"rule": "tunnel"} if reason == "tunnel" else facts)
 
     # Readers, one for each state.
 

@@ -1,12 +1,15 @@
-"""One worker: a loop, its listening sockets, and everything that the exchanges it moves have in common, decided at load time."""
+"""One worker: a loop, its listening sockets, and everything that the exchanges it moves have in common, decided at load time.
+
+A new configuration is applied between two requests: what it says is made ready beside the old, and then takes its place.
+Exchanges under way end by what held when they began.
+"""
 
 import asyncio
 import resource
 import secrets
-import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,18 +18,25 @@ from ..diagnose.classify import table
 from ..model.cause import Cause
 from ..net.resolve import Resolver
 from ..render.errors import Errors
+from ..traffic.gaugenames import CONNECTIONS
 from ..wire.limits import WireLimits
+from .counting import Counting
 from .deadlines import TICK, Deadlines
+from .door import Door
 from .downstream import LINGER, Downstream
 from .forwarding import within
 from .group import Group
 from .recorder import Recorder
+from .retrying import Retrying
 from .router import Router
-from .tls import server_context
+from .servers import make_servers
+from .tls import renew, server_context
 
 SPARE_FILES: Final = 40
 """Descriptors kept for logs, pipes, DNS and the loop itself."""
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_ORPHAN: Final = 1.0
+"""Seconds that exchanges have to end when the parent is gone."""
 
 
 def affordable(wanted: int) -> int:
@@ -41,36 +51,103 @@ def affordable(wanted: int) -> int:
 class Worker:
     """Moves exchanges."""
 
-    def __init__(self, config: Config, loop: asyncio.AbstractEventLoop) -> None:
-        gateway = config.gateway
-        self.config = config
+    def __init__(
+        self,
+        config: Config,
+        loop: asyncio.AbstractEventLoop,
+        counting: Counting | None = None,
+        numbers: Mapping[str, int] | None = None,
+    ) -> None:
+        """counting: what is counted together with the other workers; absent when there are none. numbers: of the gauges, by name.
+
+        Raises BadTemplate, BadTlsFile, OSError for files that cannot be used.
+        """
         self.loop = loop
         self.clock: Callable[[], float] = time.monotonic
-        self.limits = gateway.limits
-        self.wire_limits = WireLimits.of(gateway.limits)
-        self.client_timeouts = {**gateway.timeouts.model_dump(), "linger": LINGER}
-        self.trusted_proxies = gateway.trusted_proxies
-        self.details_for = gateway.details_for
-        self.name = gateway.name
-        self.pseudonym = b"%b-%b" % (gateway.name.encode(), secrets.token_hex(4).encode())
-        own = (self.pseudonym, self.pseudonym)
-        self.via = (b"Via: 1.0 %b\r\nCDN-Loop: %b\r\n" % own, b"Via: 1.1 %b\r\nCDN-Loop: %b\r\n" % own)  # by minor version
+        self.wall: Callable[[], float] = time.time
+        self.tell: Callable[[dict[str, Any]], object] = lambda message: None  # to the control process, where there is one
         self.deadlines = Deadlines(self.clock)
-        self.recorder = Recorder(gateway.log, loop.call_soon)
-        self.errors = Errors(gateway)
-        self.resolver = Resolver(gateway.dns)
-        self.router = Router(config.route)
-        self.groups = {name: Group(name, settings, self) for name, settings in config.upstream.items()}
         self.clients: set[Downstream] = set()
-        self.most_clients = affordable(gateway.limits.connections)
         self.stopping = False
-        self._context = server_context(gateway.tls) if gateway.tls is not None else None
+        self.groups: dict[str, Group] = {}
+        self.counting = counting or Counting.alone()
+        self.recorder = Recorder(config.gateway.log, loop.call_soon)
+        self.resolver = Resolver(config.gateway.dns)
+        self.secured = config.gateway.tls is not None
+        self._unique = secrets.token_hex(4).encode()
+        self._context = server_context(config.gateway.tls) if config.gateway.tls is not None else None
         self._servers: list[asyncio.Server] = []
         self._stopped = loop.create_future()
         self._turns = 0
         table()  # read now: when descriptors run out, no file can be opened to say so
         self._prefix = "".join(secrets.choice(_ALPHABET) for _ in range(7))
         self._count = 0
+        self._apply(config, Errors(config.gateway), numbers)
+
+    # Configuration.
+
+    def apply(self, config: Config, numbers: Mapping[str, int] | None = None) -> None:
+        """Serve by a new configuration from the next request on. numbers: of the gauges, by name.
+
+        Raises BadTemplate, BadTlsFile or OSError when a file cannot be used, and goes on as before.
+        """
+        errors = Errors(config.gateway)
+        if config.gateway.log != self.config.gateway.log:
+            recorder = Recorder(config.gateway.log, self.loop.call_soon)
+            recorder.follow(self.recorder)
+            self.recorder = recorder
+        if config.gateway.dns != self.config.gateway.dns:
+            self.resolver = Resolver(config.gateway.dns)
+        if self._context is not None and config.gateway.tls is not None:
+            renew(self._context, config.gateway.tls)
+        self._apply(config, errors, numbers)
+
+    def _apply(self, config: Config, errors: Errors, numbers: Mapping[str, int] | None) -> None:
+        gateway = config.gateway
+        self.counting.assign(config, numbers)
+        self.config = config
+        self.limits = gateway.limits
+        self.wire_limits = WireLimits.of(gateway.limits)
+        self.client_timeouts = {**gateway.timeouts.model_dump(), "linger": LINGER}
+        self.trusted_proxies = gateway.trusted_proxies
+        self.details_for = gateway.details_for
+        self.name = gateway.name
+        self.pseudonym = b"%b-%b" % (gateway.name.encode(), self._unique)
+        own = (self.pseudonym, self.pseudonym)
+        self.via = (b"Via: 1.0 %b\r\nCDN-Loop: %b\r\n" % own, b"Via: 1.1 %b\r\nCDN-Loop: %b\r\n" % own)  # by minor version
+        self.errors = errors
+        self.most_clients = affordable(gateway.limits.connections)
+        self._connected = self.counting.of(CONNECTIONS)
+        self._regroup(config)
+        router = Router(config.route)
+        for settings, route in router.routes():
+            route.door = Door.of(settings, self)
+            route.retrying = Retrying(settings.retry) if settings.retry is not None else None
+        self.router = router
+
+    def _regroup(self, config: Config) -> None:
+        """Make the groups anew where their settings changed; servers that are the same keep their connections."""
+        groups, old = {}, self.groups
+        for name, settings in config.upstream.items():
+            before = old.get(name)
+            if before is not None and before.settings == settings:
+                groups[name] = before
+            else:
+                groups[name] = Group(name, settings, self, make_servers(settings, self, before))
+        kept = {id(server) for group in groups.values() for server in group.servers}
+        for group in old.values():
+            for server in group.servers:
+                if id(server) not in kept:
+                    server.retire()
+        self.groups = groups
+
+    def told(self, states: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+        """Take over what the control process knows of the servers, by upstream and label. Raises ValueError and kin."""
+        for name, servers in states.items():
+            if name in self.groups:
+                self.groups[name].told(servers)
+
+    # Clients.
 
     def reference(self) -> str:
         """Return a new reference: unique here and now, short enough to read out."""
@@ -82,11 +159,14 @@ class Worker:
         client.trusts = within(client.client, self.trusted_proxies)
         client.details = within(client.client, self.details_for)
         self.clients.add(client)
-        return len(self.clients) <= self.most_clients
+        self._connected.up()
+        return len(self.clients) <= self.most_clients and self._connected.total() <= self.limits.connections
 
     def goodbye(self, client: Downstream) -> None:
         """Count a client connection out."""
-        self.clients.discard(client)
+        if client in self.clients:
+            self.clients.discard(client)
+            self._connected.down()
         self.deadlines.forget(client)
 
     async def listen(self, sockets: list[socket.socket]) -> None:
@@ -100,16 +180,10 @@ class Worker:
                 tls = {"ssl": self._context, "ssl_handshake_timeout": greeting, "ssl_shutdown_timeout": LINGER}
             self._servers.append(await create(lambda: Downstream(self, scheme), sock=sock, backlog=4096, **tls))
 
+    # Running.
+
     async def run(self) -> None:
         """Serve until `stop` was called and what ran then has ended, or the time to drain is over."""
-        actions = {
-            signal.SIGTERM: self.stop,
-            signal.SIGINT: self.stop,
-            signal.SIGUSR1: self.reopen,
-            signal.SIGHUP: lambda: self.recorder.note("SIGHUP does nothing: a new configuration is read at the next start"),
-        }
-        for number, action in actions.items():
-            self.loop.add_signal_handler(number, action)
         self.loop.set_exception_handler(self._unexpected)
         self.loop.call_later(TICK, self._tick)
         try:
@@ -121,13 +195,21 @@ class Worker:
         """Stop accepting, let running exchanges finish within `gateway.drain`, then end. A second call ends at once."""
         if self.stopping:
             self._end()
-            return
+        else:
+            self._drain(self.config.gateway.drain)
+
+    def orphaned(self) -> None:
+        """The parent is gone, and nobody would end this process any more: do it now, with one second for what runs."""
+        if not self._stopped.done():
+            self._drain(_ORPHAN)
+
+    def _drain(self, seconds: float) -> None:
         self.stopping = True
         for server in self._servers:
             server.close()
         for client in list(self.clients):
             client.drain()
-        self.loop.call_later(self.config.gateway.drain, self._end)
+        self.loop.call_later(seconds, self._end)
 
     def reopen(self) -> None:
         """Open the log files anew."""
@@ -163,13 +245,16 @@ class Worker:
             self._stopped.set_result(None)
 
     def _tick(self) -> None:
-        """Do what has to be done regularly: deadlines, waiting log lines; each second the servers' state."""
+        """Do what has to be done regularly: deadlines, waiting log lines, queues; each second the servers' state."""
         if self._stopped.done():
             return
         self.loop.call_later(TICK, self._tick)
         self.deadlines.turn()
         self.recorder.flush()
         self._turns += 1
+        for group in self.groups.values():
+            if group.gate is not None:
+                group.gate.advance()
         if self._turns % 20 == 0:
             for group in self.groups.values():
                 group.turn()

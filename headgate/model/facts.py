@@ -48,3 +48,4 @@ class Facts(TypedDict, total=False):
     coding: str  # the transfer or content coding concerned
     servers: list[dict[str, str]]  # the upstream's servers and why each could not be used
     allow: str  # methods allowed
+    retry_after: float  # seconds after which it may be worth asking again

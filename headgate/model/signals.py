@@ -14,6 +14,8 @@ LOOP: Final = "loop"  # our own name in Via or CDN-Loop
 MAINTENANCE: Final = "maintenance"  # the route is switched off on purpose
 NO_SERVER: Final = "no-server"  # no server of the upstream may be used; facts: servers
 LIMIT: Final = "limit"  # a configured limit of connections or requests is reached; facts: limit, limit_value
+CIRCUIT: Final = "circuit"  # the upstream's circuit is open; facts: error (why), retry_after
+RATE: Final = "rate"  # the client comes more often than it may; facts: limit, limit_value, retry_after
 OVERLOAD: Final = "overload"  # the gateway itself is at its limit; facts: limit, limit_value
 STOPPING: Final = "stopping"  # the gateway is shutting down and its drain deadline passed
 
@@ -56,6 +58,7 @@ DEADLINE: Final = "deadline"  # this phase's time is up; facts: limit, limit_val
 TOTAL_DEADLINE: Final = "total-deadline"  # the time for the whole exchange is up
 MALFORMED: Final = "malformed"  # illegal bytes; facts: rule, offset, excerpt, looks_like
 TOO_LARGE: Final = "too-large"  # facts: limit, limit_value, seen, header_name
+ANSWERED: Final = "answered"  # the server's own answer says that it failed, and the next one is asked; facts: status
 UPGRADE: Final = "upgrade"  # 101 that was not asked for, or to another protocol; facts: offered, accepted
 CODING: Final = "coding"  # the content coding does not decode; facts: coding
 

@@ -75,7 +75,7 @@ upstream = "api"
         f"11: upstream.api.servers[1].url: the URL has a path, but requests keep their own path and query; expected {server}; "
         'write "http://b:80"',
         f'12: upstream.api.servers[2].url: the URL has no scheme; expected {server}; did you mean "http://c:8080"?',
-        '14: upstream.api.policy: found "round-robbin"; expected "least-requests" or "round-robin"; did you mean "round-robin"?',
+        '14: upstream.api.policy: found "round-robbin"; expected "least-requests" or "round-robin" or "peak-ewma" or "ring-hash" or "maglev"; did you mean "round-robin"?',
         '17: upstream.api.timeouts.conect: unknown key; did you mean "connect"?',
         '18: upstream.api.timeouts.head: found "5 parsecs"; expected a duration such as "250ms", "5s", "2m" or "1h", '
         "or a number of seconds",

@@ -475,7 +475,7 @@ def test_a_client_that_leaves_is_499_and_the_server_is_let_go(play):
         await asyncio.wait_for(gone.wait(), 5)
         record = (await stage.access())[0]
         assert (record["status"], record["outcome"], record["cause"]) == (499, "gone", "client-gone")
-        assert stage.worker.groups["app"].servers[0].strikes == 0
+        assert stage.worker.groups["app"].servers[0].failed == 0
         assert stage.worker.groups["app"].servers[0].busy == 0
 
     play(part)

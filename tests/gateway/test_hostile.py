@@ -97,7 +97,7 @@ def test_a_body_that_stops_is_408_and_named(play):
         assert b"client-body-timeout" in body
         await asyncio.wait_for(gone.wait(), 5)
         assert any("cause=client-body-timeout" in line for line in stage.errors())
-        assert stage.worker.groups["app"].servers[0].strikes == 0
+        assert stage.worker.groups["app"].servers[0].failed == 0
 
     play(part)
 
@@ -117,7 +117,7 @@ def test_a_client_that_never_reads_is_cut_and_named(play, chunked, version):
         record = (await stage.access())[0]
         assert (record["outcome"], record["cause"]) == ("cut", "client-read-timeout")
         assert any("cause=client-read-timeout" in line for line in stage.errors())
-        assert stage.worker.groups["app"].servers[0].strikes == 0
+        assert stage.worker.groups["app"].servers[0].failed == 0
         client.writer.transport.resume_reading()
         data, broken = b"", False
         try:

@@ -16,7 +16,7 @@ def cause(retry="idempotent", fault="upstream"):
 
 
 USUAL = {
-    "method": b"GET",
+    "idempotent": True,
     "started": False,
     "kept": False,
     "replayable": True,

@@ -5,8 +5,9 @@ from ipaddress import ip_address
 from typing import Final
 
 from ..findings import Remark
-from ..schema import Config, Network
+from ..schema import Config
 from ..units import show_size
+from ..values import Network
 from .registry import check, is_address
 
 _COMMON_HEADER: Final = 8192

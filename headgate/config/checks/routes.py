@@ -6,7 +6,8 @@ from typing import Final
 
 from .. import reachable
 from ..findings import Remark
-from ..schema import Config, Network
+from ..schema import Config
+from ..values import Network
 from .registry import check
 
 _EVERYBODY: Final = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
