@@ -13,8 +13,8 @@ from ..config.findings import BadConfig
 from ..config.load import from_servers, load
 from ..config.schema import Config
 from ..gateway.sockets import CannotListen, address_of, bind
-from ..gateway.tls import BadTlsFile
 from ..gateway.worker import Worker
+from ..net.tls import BadTlsFile
 from ..render.page import BadTemplate
 from .main import stop
 

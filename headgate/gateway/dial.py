@@ -11,10 +11,10 @@ from ..model.exchange import Attempt
 from ..model.facts import Facts
 from ..model.phases import CONNECT, RESOLVE, TLS
 from ..net.errnos import UNIX, errno_text
+from ..net.race import Race, address_text
 from ..net.resolve import Addresses, Unresolved
 from ..net.symptoms import signal_of
 from ..net.tcpinfo import tcp_info
-from .race import Race, address_text
 from .target import Target
 
 __all__ = ["Dial", "Target", "signal_of"]

@@ -2,20 +2,17 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from time import monotonic
 from typing import Final
 
 from ..config.endpoints import Endpoint
-from ..config.schema import Network, Upstream
-from ..net.hosts import Address, literal
+from ..config.schema import Upstream
+from ..net.hosts import literal
 from ..net.peercertificate import peer_certificate
+from ..net.place import authority, denied
 from ..net.resolve import Addresses, Resolver
-from .tls import client_context
+from ..net.tls import client_context
 
-_NAT64: Final = IPv6Network("64:ff9b::/96")
-"""IPv4 addresses behind a translator (RFC 6052)."""
 _PEEK_EVERY: Final = 60.0
 """A certificate that was refused is fetched for the record once a minute at most, seconds."""
 
@@ -42,7 +39,7 @@ class Target:
         self.host = endpoint.host
         self.port = endpoint.port
         self.path = endpoint.path
-        self.authority = _authority(endpoint)
+        self.authority = authority(endpoint)
         self.timeouts = settings.timeouts
         self.deny = settings.deny_addresses
         self.context = (context or client_context(settings.tls)) if endpoint.scheme == "https" else None
@@ -70,28 +67,3 @@ class Target:
             assert self.context is not None
             self._certificate = self.loop.create_task(peer_certificate(address, self.server_name, self.context))
         return await asyncio.shield(self._certificate)
-
-
-def _authority(endpoint: Endpoint) -> bytes:
-    """Return what Host says when it names this server (RFC 9110 section 7.2): the default port is left out."""
-    if endpoint.path:
-        return b"localhost"
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    usual = {"http": 80, "https": 443}[endpoint.scheme]
-    return (host if endpoint.port == usual else f"{host}:{endpoint.port}").encode()
-
-
-def denied(addresses: Iterable[Address], networks: tuple[Network, ...]) -> list[str]:
-    """Return those of the addresses that lie in one of the networks; IPv4 in IPv6 clothes counts as IPv4."""
-    found = []
-    for _, text in addresses:
-        address = ip_address(text.partition("%")[0])
-        faces = [address]
-        if isinstance(address, IPv6Address):
-            if address.ipv4_mapped is not None:
-                faces.append(address.ipv4_mapped)
-            elif address in _NAT64:
-                faces.append(ip_address(address.packed[-4:]))
-        if any(face in network for face in faces for network in networks):
-            found.append(text)
-    return found

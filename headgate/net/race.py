@@ -9,9 +9,9 @@ from typing import Final
 
 from ..model import signals as s
 from ..model.facts import Facts
-from ..net.errnos import OURS, TCP, errno_text
-from ..net.hosts import Address
-from ..net.tcpinfo import tcp_info
+from .errnos import OURS, TCP, errno_text
+from .hosts import Address
+from .tcpinfo import tcp_info
 
 STAGGER: Final = 0.25
 """Head start of one address before the next is tried beside it, seconds (RFC 8305 section 5)."""

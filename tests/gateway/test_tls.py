@@ -25,13 +25,14 @@ from headgate.config.schema import Dns, ListenTls, Upstream, UpstreamTls
 from headgate.diagnose.classify import classify
 from headgate.gateway.dial import Dial
 from headgate.gateway.target import Target
-from headgate.gateway.tls import BadTlsFile, client_context, server_context
+from headgate.gateway.tls import server_context
 from headgate.model.exchange import NEVER, Attempt
 from headgate.model.phases import HEAD, TLS
 from headgate.net.alerts import ALERTS, alert_number
 from headgate.net.peercertificate import describe
 from headgate.net.resolve import Resolver
 from headgate.net.symptoms import signal_of
+from headgate.net.tls import BadTlsFile, client_context
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)

@@ -5,11 +5,11 @@ import errno
 import pytest
 
 from headgate.diagnose.classify import classify
-from headgate.gateway.race import RANK
 from headgate.model.phases import CONNECT
 from headgate.model.signals import SIGNALS
 from headgate.net.alerts import ALERTS, alert_number
 from headgate.net.errnos import OURS, TCP, UNIX, errno_text
+from headgate.net.race import RANK
 
 
 @pytest.mark.parametrize(("table", "code"), [(table, code) for table in (TCP, UNIX) for code in table])
