@@ -128,11 +128,15 @@ def _text(host: str, port: int) -> str:
 
 async def plain(sock: socket.socket) -> Link:
     """Return a link over a connected socket."""
+    if sock.family == socket.AF_UNIX:
+        return Link(*await asyncio.open_unix_connection(sock=sock, limit=_HEAD_MAX))
     return Link(*await asyncio.open_connection(sock=sock, limit=_HEAD_MAX))
 
 
-async def secure(attempt: Attempt, sock: socket.socket, name: str, tls: ssl.SSLContext, seconds: float) -> Link:
-    """Do the handshake on a connected socket. Raises Broken; a refused certificate is described in the facts."""
+async def secure(
+    attempt: Attempt, sock: socket.socket, name: str, tls: ssl.SSLContext, seconds: float, look: bool = True
+) -> Link:
+    """Do the handshake on a connected socket. Raises Broken; look: a refused certificate is fetched for the facts."""
     attempt.phase = TLS
     begun = time.monotonic()
     try:
@@ -144,7 +148,7 @@ async def secure(attempt: Attempt, sock: socket.socket, name: str, tls: ssl.SSLC
         sock.close()
         broken = of_stream(error, TLS)
         broken.facts["name"] = name
-        if isinstance(error, ssl.SSLCertVerificationError):
+        if look and isinstance(error, ssl.SSLCertVerificationError):
             broken.facts["certificate"] = await _shown(attempt, name, tls)
         raise broken from None
     except Broken:
