@@ -14,13 +14,14 @@ from typing import NoReturn
 import click
 
 from ..diagnose.captured import Captured
-from ..diagnose.intake import LONGEST, NotReadable, sort
+from ..diagnose.intake import NotReadable, sort
 from ..diagnose.judge import judge
 from ..diagnose.looks import Asked, Look
 from ..diagnose.pages import judge_answer
 from ..diagnose.redact import clean
 from ..model.diagnosis import Diagnosis
 from .main import header_fields, stop
+from .paste import read_input, read_start
 
 READERS = ("visitor", "operator", "admin", "all")
 EXIT = {"up": 0, "failing": 1, "partly": 3, "unreachable": 4, "unknown": 5}
@@ -140,7 +141,7 @@ def _width() -> int:
 def _capture(name: str) -> tuple[Captured, ...]:
     """Return the answers in a file or on standard input; ends the command where there are none."""
     try:
-        raw = sys.stdin.buffer.read(LONGEST + 1) if name == "-" else Path(name).read_bytes()
+        raw = read_input() if name == "-" else read_start(Path(name))
         found = sort(raw).captures
     except OSError as error:
         stop(f"{name}: {error.strerror or error}")

@@ -1,5 +1,6 @@
 """`headgate explain`: whatever a person has in hand of a 502, told as what it is, what it can stand for, and what to do."""
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ import click
 
 from ..diagnose import meanings as m
 from ..diagnose.catalogue import catalogue
-from ..diagnose.intake import LONGEST, Intake, NotReadable, sort
-from ..diagnose.redact import clean
+from ..diagnose.intake import Intake, NotReadable, sort
+from ..diagnose.redact import clean, redact_target
 from ..model.cause import Cause
 from ..model.diagnosis import Diagnosis
 from .main import stop
+from .paste import read_input, read_start
 
 READERS = ("visitor", "operator", "admin", "all")
 LISTS = ("causes", "codes", "products")
@@ -55,7 +57,8 @@ def command(words: tuple[str, ...], reader: str, listed: str | None, as_json: bo
     except NotReadable as error:
         stop(str(error))
     if taken.kind == "url":
-        stop(f"{clean(taken.text)} is an address; to examine a site: headgate diagnose {clean(taken.text)}")
+        place = clean(redact_target(taken.text))
+        stop(f"{place} is an address; to examine a site: headgate diagnose {place}")
     known = _explain(taken, reader, as_json)
     sys.exit(0 if known else 1)
 
@@ -64,21 +67,20 @@ def _read(words: tuple[str, ...]) -> bytes | str:
     """Return the paste: standard input, a file's contents, or the words themselves."""
     text = " ".join(words)
     if text == "-":
-        return sys.stdin.buffer.read(LONGEST + 1)
+        return read_input()
     path = Path(text)
     try:
-        if path.is_file():
-            with path.open("rb") as file:
-                return file.read(LONGEST + 1)
-        if path.is_dir():
-            stop(f"{text} is a folder; name a file in it")
+        if text and path.is_dir():
+            stop(f"{clean(text)} is a folder; name a file in it")
+        if text and path.exists():
+            return read_start(path)
     except OSError as error:
-        if error.strerror and "name too long" not in error.strerror.lower():
-            stop(f"{text}: {error.strerror}")
+        if error.errno != errno.ENAMETOOLONG:
+            stop(f"{clean(text)}: {error.strerror or error}")
     except ValueError:  # a NUL in the text: no file's name
         pass
     if "/" in text and len(words) == 1 and "\n" not in text and path.suffix in (".har", ".html", ".htm", ".log", ".txt", ".json"):
-        stop(f"{text}: no such file")
+        stop(f"{clean(text)}: no such file")
     return text
 
 
@@ -168,10 +170,10 @@ def _lines(taken: Intake, reader: str, as_json: bool) -> bool:
             return True
         _unknown(taken.text.splitlines()[0], as_json)
         return False
-    ranked = sorted(groups.values(), key=lambda one: -one[1])
+    ranked = sorted(groups.values(), key=lambda one: (not one[0][0].suspects, -one[1]))  # what failed comes first
     if as_json:
         click.echo(json.dumps({
-            "kind": "lines", "not_recognised": unknown,
+            "kind": "lines", "not_recognised": unknown, "note": taken.note,
             "groups": [{"lines": count, "meanings": [asdict(one) for one in found]} for found, count in ranked],
         }, indent=2))  # fmt: skip
         return True
@@ -180,15 +182,20 @@ def _lines(taken: Intake, reader: str, as_json: bool) -> bool:
         _show_meanings(taken, found[:2], reader)
         click.echo()
     if unknown:
-        click.echo(f"{unknown} lines say nothing that is known here. `headgate logs FILE` reads whole logs.")
+        say = "lines say" if unknown > 1 else "line says"
+        click.echo(f"{unknown} {say} nothing that is known here. `headgate logs FILE` reads whole logs.")
+    if taken.note:
+        click.echo(f"({taken.note})")
     return True
 
 
 def _print_meanings(taken: Intake, found: Sequence[m.Meaning], reader: str, as_json: bool) -> None:
     if as_json:
+        from ..logs.scrub import scrub
+
         owners = m.products_of(found)
         click.echo(json.dumps({
-            "kind": taken.kind, "text": clean(taken.text), "ambiguous": len(owners) > 1, "products": owners,
+            "kind": taken.kind, "text": scrub(taken.text), "ambiguous": len(owners) > 1, "products": owners,
             "meanings": [asdict(one) for one in found],
         }, indent=2))  # fmt: skip
         return
@@ -207,13 +214,15 @@ def _show_meanings(taken: Intake, found: Sequence[m.Meaning], reader: str) -> No
 
 def _unknown(text: str, as_json: bool) -> None:
     """Say that nothing is known, and what would help: never a guess."""
+    from ..logs.scrub import scrub
+
     near, owners = m.near(text), [one.title for one in m.shaped(text)]
     if as_json:
         click.echo(
-            json.dumps({"kind": "unknown", "text": clean(text), "near": near, "looks_like": owners, "meanings": []}, indent=2)
+            json.dumps({"kind": "unknown", "text": scrub(text), "near": near, "looks_like": owners, "meanings": []}, indent=2)
         )
         return
-    lines = [f"Nothing is known of {clean(text, 100)!r}."]
+    lines = [f"Nothing is known of {scrub(text, 100)!r}."]
     if owners:
         lines.append(f"It has the form of: {'; '.join(owners)}. But no such code is documented.")
     if near:

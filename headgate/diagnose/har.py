@@ -53,7 +53,7 @@ def _capture(entry: Any) -> Captured | None:
             seconds=wait / 1000 if wait else -1.0, url=redact_target(str(request.get("url", ""))),
             extra={"method": str(request.get("method", ""))} | ({"error": error} if error else {}),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
@@ -64,4 +64,4 @@ def _body(content: dict[str, Any]) -> bytes:
             return base64.b64decode(text, validate=False)
         except (binascii.Error, ValueError):
             return b""
-    return text.encode()
+    return text.encode("utf-8", "replace")

@@ -1,6 +1,5 @@
 """Owns how an HTTP answer is read from what tools print (curl -i, curl -v, wget -S, a saved response). Lenient on purpose."""
 
-import gzip
 import re
 import zlib
 from typing import Final
@@ -8,11 +7,16 @@ from typing import Final
 from .captured import BODY_MAX, Captured, lower
 
 _LINES: Final = re.compile(rb"(?<=\n)")
-_STATUS_LINE: Final = re.compile(rb"HTTP/(\d(?:\.\d)?)\s+(\d{3})(?:[ \t]+([^\r\n]*))?")
+_STATUS_LINE: Final = re.compile(rb"HTTP/(\d(?:\.\d)?)\s+(\d{3})(?!\d)(?:[ \t]+([^\r\n]*))?")
 _VERBOSE: Final = re.compile(rb"^(?:[<>*{}] |[<>*{}]\r?$|\[\d+ bytes)", re.MULTILINE)
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _INDENT: Final = re.compile(rb"^[ \t]{2}(?=HTTP/|\S+:)")
 _INTERIM: Final = range(100, 200)
+MOST: Final = 50
+"""Most answers of one capture that are read."""
+_MOST_FIELDS: Final = 1000
+"""Most field lines of one answer that are kept."""
 
 
 def heads(data: bytes) -> list[Captured]:
@@ -27,9 +31,9 @@ def heads(data: bytes) -> list[Captured]:
     )
     if start < 0 or (start > 0 and not verbose and not _only_talk(lines[:start])):
         return []
-    found = []
+    found: list[Captured] = []
     rest = lines[start:]
-    while rest:
+    while rest and len(found) < MOST:
         one, rest = _one(rest)
         found.append(one)
     kept = [one for one in found if one.status not in _INTERIM]
@@ -79,7 +83,8 @@ def _one(lines: list[bytes]) -> tuple[Captured, list[bytes]]:
     at = 1
     while at < len(lines) and (line := _plain(lines[at]).rstrip(b"\r\n")).strip():
         if pair := _FIELD.match(line):
-            fields.append((pair[1].decode("latin-1"), pair[2].decode("utf-8", "replace")))
+            if len(fields) < _MOST_FIELDS:
+                fields.append((pair[1].decode("latin-1"), pair[2].decode("utf-8", "replace")))
         elif fields and line[:1] in b" \t":
             fields[-1] = (fields[-1][0], f"{fields[-1][1]} {line.strip().decode('utf-8', 'replace')}")
         else:
@@ -92,14 +97,14 @@ def _one(lines: list[bytes]) -> tuple[Captured, list[bytes]]:
     announced = dict(clean).get("content-length", "")
     return Captured(
         status=int(status), reason=reason.decode("utf-8", "replace").strip(), version=version.decode(), fields=clean,
-        body=body[:BODY_MAX], length=int(announced) if announced.isdigit() else (len(body) or -1),
+        body=body[:BODY_MAX], length=int(announced) if _LENGTH.fullmatch(announced) else (len(body) or -1),
     ), lines[end:]  # fmt: skip
 
 
 def _decoded(body: bytes, coding: str) -> bytes:
     try:
         if coding.lower() == "gzip" and body.startswith(b"\x1f\x8b"):
-            return gzip.decompress(body)
-    except (OSError, EOFError, zlib.error):
+            return zlib.decompressobj(31).decompress(body, BODY_MAX)  # a small body may hold gigabytes
+    except zlib.error:
         pass
     return body

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from ..diagnose.meanings import Meaning, of_code, of_sentence
 from ..diagnose.products import products
-from ..diagnose.redact import clean, redact_target
+from ..diagnose.redact import clean
 from ..model.diagnosis import Suspect
 from .entry import Entry
 from .recognise import entry_of_line
+from .scrub import scrub, shown_path
 
 _MAKERS = {"gateway": "the gateway itself made it", "upstream": "the server behind it made it", "client": "the client left"}
 
@@ -40,14 +41,14 @@ def _whole(entry: Entry, first: Meaning | None) -> Meaning:
     product = products().get(entry.product)
     name = product.name if product else entry.product
     kind = "error log" if entry.error_log else "access log"
-    evidence = (entry.reason,) if entry.reason else ()
+    evidence = (scrub(entry.reason),) if entry.reason else ()
     suspects = tuple(Suspect(code, entry.confidence or "possible", evidence) for code in entry.causes)
     facts = {
-        "address": entry.upstream, "cluster": entry.cluster, "client": entry.client, "path": redact_target(entry.path),
-        "host": entry.host,
+        "address": clean(entry.upstream, 120), "cluster": clean(entry.cluster, 120), "client": clean(entry.client, 80),
+        "path": shown_path(entry.path, 200), "host": clean(entry.host, 120),
     }  # fmt: skip
     made = Meaning(
-        word=clean(entry.reason or f"status {entry.status}", 120), product=entry.product, owner=f"a line of {name}'s {kind}",
+        word=scrub(entry.reason or f"status {entry.status}", 120), product=entry.product, owner=f"a line of {name}'s {kind}",
         name="", means=f"{_means(entry)} {first.means if first else ''}".strip(), suspects=suspects,
         status=(entry.status,) if entry.status else (),
         facts={key: value for key, value in facts.items() if value},
@@ -63,13 +64,13 @@ def _means(entry: Entry) -> str:
     """Return the line's facts as a sentence."""
     parts = []
     if entry.method or entry.path:
-        parts.append(f"{entry.method or 'A request'} {redact_target(entry.path)}".strip())
+        parts.append(f"{clean(entry.method, 20) or 'A request'} {shown_path(entry.path, 200)}".strip())
     if entry.status:
         parts.append(f"was answered {entry.status}" if parts else f"Answered {entry.status}")
     if entry.seconds >= 0:
         parts.append(f"after {entry.seconds:.3f} s")
     if entry.upstream:
-        parts.append(f"by way of {entry.upstream}")
+        parts.append(f"by way of {clean(entry.upstream, 120)}")
     if entry.tries > 1:
         parts.append(f"in {entry.tries} tries")
     said = " ".join(parts) or "It tells of no request"

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -28,14 +29,30 @@ RETRIES_IN_WORDS: Final = {
 }
 _PIPE_WIDTH: Final = 130
 _NARROWEST: Final = 30
+_UNSAFE: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _CODE: Final = re.compile(r"`([^`]+)`")
+
+
+class SafeConsole(Console):
+    """A console that lets through what it makes itself, and no control character that stood in a text.
+
+    Texts are escaped where they come in; this is the last door, for what was forgotten there.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does it, with ESC, other controls and marks that turn the direction of writing replaced."""
+        for segment in super().render(renderable, options):
+            if segment.control or not _UNSAFE.search(segment.text):
+                yield segment
+            else:
+                yield Segment(_UNSAFE.sub("?", segment.text), segment.style)
 
 
 def console_for_output() -> Console:
     """Return a console on standard output: the terminal's width and colours, or plain text with room for long lines in a pipe."""
     if not sys.stdout.isatty():
-        return Console(highlight=False, width=_PIPE_WIDTH)
-    console = Console(highlight=False)
+        return SafeConsole(highlight=False, width=_PIPE_WIDTH)
+    console = SafeConsole(highlight=False)
     if console.width < _NARROWEST:  # also COLUMNS=0: the terminal folds what does not fit, which beats showing nothing
         console.width = _NARROWEST
     return console

@@ -1,6 +1,7 @@
 """`headgate explain` as a user runs it: anything in hand, for each reader, and an honest word where nothing is known."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_many_lines_are_counted_by_kind(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "3 lines:" in result.output
     assert "1 line:" in result.output
-    assert "1 lines say nothing" in result.output
+    assert "1 line says nothing" in result.output
 
 
 @pytest.mark.parametrize("text", ["xyzzy", "zzzzqqqq", "the server is sad today and nobody knows why"])
@@ -202,3 +203,57 @@ def test_it_loads_none_of_the_heavy_parts() -> None:
     code += f"except SystemExit: pass\nprint([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=30)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[31m\x9b5m\u202e<script>"
+
+
+@pytest.mark.parametrize("paste", [
+    f'203.0.113.9 - - [20/Nov/2026:10:00:00 +0000] "GET /{HOSTILE} HTTP/1.1" 502 157 "-" "{HOSTILE}"\n',
+    REFUSED.replace("a.example", HOSTILE).replace("GET /a", f"GET /{HOSTILE}").replace("10.1.2.3:8080", HOSTILE),
+    NGINX.replace("1.24.0", f"1.24.0{HOSTILE}").replace("Content-Type:", f"Via: 1.1 {HOSTILE}\r\nX-{HOSTILE}:"),
+    NGINX.partition("\r\n\r\n")[2].replace("502 Bad Gateway", f"502 Bad Gateway{HOSTILE}"),
+    f"upstream prematurely closed connection {HOSTILE}",
+    '{"level":"error","ts":1763632800.1,"logger":"http.log.access","msg":"handled request","status":502,"request":'
+    '{"remote_ip":"\\u001b[31m","host":"\\u001b]0;x\\u0007","uri":"/\\u001b[2J\\ud800","method":"GET"}}',
+])  # fmt: skip
+@pytest.mark.parametrize("several", [1, 3])
+def test_nothing_pasted_reaches_the_terminal_as_it_is(paste: str, several: int) -> None:
+    for option in ("--for=all", "--json"):
+        result = run("-", option, stdin=(paste * several).encode())
+        assert result.exit_code in (0, 1), result.exception
+        assert not {char for char in result.output if not char.isprintable()} - {"\n"}
+
+
+@pytest.mark.parametrize("text", [
+    "http://me:sesame@a.example/?token=sesame", "ftp://me:sesame@a.example/", "why password=sesame",
+    "Authorization: Bearer sesamesesame",
+    '203.0.113.9 - - [20/Nov/2026:10:00:00 +0000] "GET /?token=sesame HTTP/1.1" 502 157 "http://me:sesame@a.example/" "x"',
+    REFUSED.replace("/a HTTP", "/a?api_key=sesame HTTP").replace('/a"', '/a?api_key=sesame"'),
+])  # fmt: skip
+def test_secrets_are_shown_nowhere(text: str) -> None:
+    for option in ("--for=all", "--json"):
+        assert "sesame" not in run(text, option).output
+
+
+def test_words_that_are_no_utf8_or_nothing() -> None:
+    assert run("\udcff\udcfe502").exit_code == 1
+    assert "is empty" in run("").stderr
+
+
+def test_a_pipe_and_a_device_are_read(tmp_path: Path) -> None:
+    """`headgate explain <(curl -si URL)`; a pipe that nobody writes to is not waited for."""
+    program = f'"{sys.executable}" -m headgate explain <(printf "%s" "{NGINX.splitlines()[0]}") --json'
+    done = subprocess.run(["bash", "-c", program], check=False, capture_output=True, text=True, timeout=30)
+    assert json.loads(done.stdout)["status"] == 502
+    os.mkfifo(tmp_path / "pipe")
+    assert "is empty" in run(str(tmp_path / "pipe")).stderr
+    assert "is empty" in run("/dev/null").stderr
+
+
+def test_of_many_lines_the_first_are_read_and_what_failed_comes_first() -> None:
+    line = '203.0.113.9 - - [20/Nov/2026:10:00:00 +0000] "GET / HTTP/1.1" {} 157 "-" "x"\n'
+    text = line.format(200) * 30 + line.format(502) * 2 + line.format(200) * 5000
+    output = run("-", stdin=text).output
+    assert output.startswith("2 lines:\n502 157")
+    assert "only the first 2,000 lines were read: `headgate logs FILE` reads all" in output

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headgate.diagnose.captured import BODY_MAX
 from headgate.diagnose.har import BadHar, captures_of
 from headgate.diagnose.heads import heads
 from headgate.diagnose.intake import NotReadable, sort
@@ -156,3 +157,36 @@ def test_har_with_base64_bodies_and_broken_entries() -> None:
 def test_no_har(text: str) -> None:
     with pytest.raises(BadHar, match="HAR"):
         captures_of(text)
+
+
+@pytest.mark.parametrize("paste", [
+    b"HTTP/1.1 502 x\r\nContent-Length: \xc2\xb2\r\n\r\n", b"HTTP/1.1 502 x\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    b'{"log":{"entries":[{"request":{},"response":{"status":1e999}}]}}',
+    b'{"log":{"entries":[{"request":{},"response":{"status":502,"bodySize":1e999}}]}}',
+])  # fmt: skip
+def test_numbers_that_are_none(paste: bytes) -> None:
+    assert all(one.length < 1 << 60 for one in sort(paste).captures)
+
+
+def test_text_of_a_recording_that_is_no_unicode() -> None:
+    text = '{"log":{"entries":[{"request":{},"response":{"status":502,"content":{"text":"<h1>\\ud800"}}}]}}'
+    assert sort(text).captures[0].body == b"<h1>?"
+
+
+def test_a_stray_control_character_makes_no_binary() -> None:
+    assert sort(b"502 Bad\x01 Gateway, and then some words").kind == "sentence"
+    assert sort(b"\0" * 500 + b"upstream prematurely closed connection\n").kind == "sentence"
+    with pytest.raises(NotReadable, match="no text"):
+        sort(bytes(range(256)) * 4)
+
+
+def test_large_captures_are_bounded() -> None:
+    many = sort(b"HTTP/1.1 502 x\r\n\r\n" * 60_000)
+    assert len(many.captures) == 50
+    assert many.note == "only the first answers were read"
+    (one,) = sort(b"HTTP/1.1 502 x\r\n" + b"a: b\r\n" * 100_000 + b"\r\nbody").captures
+    assert (len(one.fields), one.body) == (1000, b"body")
+    bomb = gzip.compress(b"\0" * (64 << 20))
+    (one,) = sort(b"HTTP/1.1 502 x\r\nContent-Encoding: gzip\r\n\r\n" + bomb).captures
+    assert len(one.body) == BODY_MAX
+    assert len(sort("x" * 3_000_000).text) == 1 << 16
