@@ -1,22 +1,33 @@
 """`headgate serve`: read the configuration, bind, and run the gateway."""
 
-import asyncio
-import gc
+import json
+import os
 import resource
+import signal
 import socket
 import sys
+from pathlib import Path
+from typing import Final
 
 import click
-import uvloop
 
 from ..config.findings import BadConfig
-from ..config.load import from_servers, load
+from ..config.load import Loaded, from_servers, read
 from ..config.schema import Config
-from ..gateway.sockets import CannotListen, address_of, bind
-from ..gateway.worker import Worker
-from ..net.tls import BadTlsFile
-from ..render.page import BadTemplate
+from ..control.parent import Parent
+from ..gateway.counting import memories
+from ..gateway.sockets import CannotListen, address_of, bind_shares
+from ..net.journal import Journal
+from ..net.seat import Seat, write_state
+from ..net.systemd import notify
+from ..traffic.gaugenames import gauge_names
+from ..traffic.shared import Gauges
 from .main import stop
+
+_INHERITED: Final = "HEADGATE_SOCKETS"
+"""Environment variable in which a new version is told its sockets: address → descriptors, as JSON."""
+_ELDER: Final = "HEADGATE_UPGRADES"
+"""Environment variable with the process id of the version that it takes over from."""
 
 
 @click.command("serve")
@@ -31,10 +42,13 @@ def command(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...])
     \b
     headgate serve --to http://127.0.0.1:3000
     headgate serve headgate.toml
+
+    Signals: SIGTERM ends it in order (a second one at once), SIGHUP reads the file again, SIGUSR1 opens the logs anew, SIGUSR2
+    starts a new version of the program that takes over the sockets.
     """
     try:
-        config = _configuration(file, listen, servers)
-        sockets = [bind(address) for address in config.gateway.listen]
+        loaded = _configuration(file, listen, servers)
+        sockets = _sockets(loaded.config)
     except BadConfig as problem:
         click.echo(str(problem), err=True)
         sys.exit(2)
@@ -42,22 +56,54 @@ def command(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...])
         stop(str(problem))
     _allow_descriptors()
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(config, sockets))
-    except (BadTemplate, BadTlsFile) as problem:
-        stop(str(problem))
+        code = _run(loaded, sockets, str(Path(file).absolute()) if file else "")
     except OSError as problem:
         stop(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
+    sys.exit(code)
 
 
-def _configuration(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...]) -> Config:
+def _configuration(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...]) -> Loaded:
     if file is not None and (listen or servers):
         stop("give either a FILE, or --listen and --to, not both")
     if file is not None:
-        return load(file)
+        return read(file)
     if not servers:
         stop("nothing to forward to: give a configuration FILE, or --to URL (for example --to http://127.0.0.1:3000)")
     return from_servers(listen or ("127.0.0.1:8080",), servers)
+
+
+def _workers(config: Config) -> int:
+    """Return how many workers there are."""
+    return config.gateway.workers or len(os.sched_getaffinity(0))
+
+
+def _sockets(config: Config) -> dict[str, list[socket.socket]]:
+    """Return the sockets of each address, one for each worker: those of the version before, where this one takes over from it."""
+    inherited = json.loads(os.environ.pop(_INHERITED, "{}"))
+    count = _workers(config)
+    found: dict[str, list[socket.socket]] = {}
+    for address in config.gateway.listen:
+        there = [socket.socket(fileno=fd) for fd in inherited.pop(address, ())]
+        lacking = count - len(there)
+        found[address] = there + (bind_shares(address, lacking, there) if lacking > 0 else [])
+    for fds in inherited.values():  # of addresses that are no longer configured
+        for fd in fds:
+            os.close(fd)
+    return found
+
+
+def _successor(sockets: dict[str, list[socket.socket]]) -> int:
+    """Start this program again with the same arguments and sockets; return its process id. Raises OSError."""
+    told = {address: [sock.fileno() for sock in of_address] for address, of_address in sockets.items()}
+    environment = {**os.environ, _INHERITED: json.dumps(told), _ELDER: str(os.getpid())}
+    every = [sock for of_address in sockets.values() for sock in of_address]
+    for sock in every:
+        sock.set_inheritable(True)
+    try:
+        return os.posix_spawn(sys.executable, sys.orig_argv, environment)
+    finally:
+        for sock in every:
+            sock.set_inheritable(False)
 
 
 def _allow_descriptors() -> None:
@@ -69,21 +115,40 @@ def _allow_descriptors() -> None:
         pass  # an unlimited hard limit above what the kernel can do: the soft one stays as it is
 
 
-async def _serve(config: Config, sockets: list[socket.socket]) -> None:
-    worker = Worker(config, asyncio.get_running_loop())
-    await worker.listen(sockets)
-    running = asyncio.create_task(worker.run())
-    await asyncio.sleep(0)  # from here on it heeds signals: whoever waits for the lines below may send one
-    if worker.most_clients < worker.limits.connections:
-        worker.recorder.note(
-            f"at most {worker.most_clients} client connections at once, not {worker.limits.connections} (limits.connections): "
-            "this process may not open more files (ulimit -n; LimitNOFILE= in a systemd unit)"
-        )
-    for sock in sockets:
-        worker.recorder.note(f"listening on {address_of(sock)}")
-    gc.collect()
-    gc.freeze()  # what is here now stays: the collector need not look at it again
-    gc.set_threshold(50_000, 20, 50)
-    await running
-    worker.recorder.summarise()
-    worker.recorder.flush()
+def _run(loaded: Loaded, sockets: dict[str, list[socket.socket]], path: str) -> int:
+    """Start all processes, and stay as their parent. Return the exit code. Raises OSError."""
+    config = loaded.config
+    workers = _workers(config)
+    secret = Path(config.gateway.secret).read_bytes().strip() if config.gateway.secret else b""
+    shared = memories(workers, secret)
+    gauges = Gauges(shared.gauges, workers)
+    journal = Journal(config.gateway.log.errors)
+    state = {
+        "version": 1, "data": loaded.data, "folder": loaded.folder, "gauges": gauges.assign(gauge_names(config)), "servers": {},
+    }  # fmt: skip
+    elder = int(os.environ.pop(_ELDER, "0"))
+    seats = [[sock for of_address in sockets.values() for sock in of_address[slot::workers]] for slot in range(workers)]
+
+    def worker(seat: Seat) -> int:
+        from ..gateway.process import run_worker
+
+        return run_worker(seat, shared)
+
+    def control(seat: Seat) -> int:
+        from ..control.process import run_control
+
+        return run_control(seat, gauges, journal, path)
+
+    def started() -> None:
+        for of_address in sockets.values():
+            journal.note(f"listening on {address_of(of_address[0])}")
+        if elder and elder == os.getppid():
+            journal.note(f"process {os.getpid()} takes over from process {elder}")
+            os.kill(elder, signal.SIGTERM)
+        notify(f"READY=1\nMAINPID={os.getpid()}")
+
+    parent = Parent(
+        seats, write_state(state), worker=worker, control=control, journal=journal, died=gauges.clear, started=started,
+        successor=lambda: _successor(sockets), drain=config.gateway.drain,
+    )  # fmt: skip
+    return parent.run()

@@ -1,7 +1,7 @@
 """The parent: holds the listening sockets, starts the processes, and starts again what dies. It does nothing else, so it stays.
 
-It reads no configuration and no request. What it passes on are links (one socket pair for each worker and the control process) and
-the present state, a piece of memory that the control process writes anew at each change, so that whoever starts later knows it too.
+It reads no configuration and no request. What it passes on are links (a socket pair for each worker and the control process)
+and the present state, memory that the control process writes anew at each change, so that whoever starts later knows it too.
 """
 
 import os
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..net.channel import Channel, Gone
+from ..net.journal import Journal
+from ..net.seat import CONTROL, Seat
 
-CONTROL: Final = -1
-"""The slot of the control process; workers have 0 and up."""
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _STABLE: Final = 1.0
 """Seconds of life after which a process that dies is started again at once; one that dies sooner has to wait."""
@@ -27,16 +27,6 @@ _MERCY: Final = 5.0
 """Seconds beyond the time to drain, after which what is left is killed."""
 _RELINKS: Final = 1.0
 """A broken link is made anew once in so many seconds at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """What a child process is born with."""
-
-    slot: int
-    channel: Channel  # to the parent
-    sockets: Sequence[socket.socket]  # to accept from; none for the control process
-    present: int  # descriptor of the present state
 
 
 @dataclass(slots=True)
@@ -67,7 +57,7 @@ class Parent:
         *,
         worker: Callable[[Seat], int],
         control: Callable[[Seat], int],
-        note: Callable[[str], None],
+        journal: Journal,
         died: Callable[[int], None],
         started: Callable[[], None],
         successor: Callable[[], int],
@@ -75,18 +65,20 @@ class Parent:
     ) -> None:
         """sockets: what each worker accepts from. present: descriptor of the present state (see `Seat`).
 
-        worker, control: what runs in the children; they return the exit code. note: writes a line to the error log. died: a worker
-        with this slot is gone. started: every process is ready for the first time. successor: starts a new version of the
-        program with the same sockets, and returns its process id. drain: seconds that workers may take to finish.
+        worker, control: what runs in the children; they return the exit code. died: the
+        worker with this slot is gone. started: every process is ready for the first time. successor: starts a new version of
+        the program with the same sockets, and returns its process id. drain: seconds that workers may take to finish.
         """
         self._sockets = sockets
         self._present = present
         self._worker, self._control = worker, control
-        self._note, self._died, self._started, self._successor = note, died, started, successor
+        self._journal, self._note = journal, journal.note
+        self._died, self._started, self._successor = died, started, successor
         self._drain = drain
         self._children = {slot: _Child(slot) for slot in (CONTROL, *range(len(sockets)))}
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        self._farewell = False  # the workers have ended, and the control process was told to
         self._deadline = float("inf")
         self._complete = False  # every process was ready once
         self._code = 0
@@ -132,7 +124,8 @@ class Parent:
                 os.kill(child.pid, signal.SIGKILL)
         if now >= self._deadline:
             self._deadline = float("inf")
-        if self._stopping and not any(child.pid for child in self._workers()):
+        if self._stopping and not self._farewell and not any(child.pid for child in self._workers()):
+            self._farewell = True
             self._tell(self._children[CONTROL], signal.SIGTERM)
 
     def _workers(self) -> list[_Child]:
@@ -169,12 +162,12 @@ class Parent:
             for child in self._children.values():
                 if child.channel is not None:
                     child.channel.close()
-            for number, sockets in enumerate(self._sockets):
-                if number != slot:
+            for other, sockets in enumerate(self._sockets):
+                if other != slot:
                     for sock in sockets:
                         sock.close()
-            mine = self._sockets[slot] if slot != CONTROL else ()
-            code = (self._control if slot == CONTROL else self._worker)(Seat(slot, channel, mine, self._present))
+            run = self._control if slot == CONTROL else self._worker
+            code = run(Seat(slot, channel, self._sockets[slot] if slot != CONTROL else (), self._present))
         except BaseException as error:  # whatever it is, it must not go on as a second parent
             with suppress(BaseException):
                 self._note(f"{_Child(slot).name} cannot go on: {error!r}")
@@ -231,7 +224,7 @@ class Parent:
         elif do == "upgrade":
             self._upgrade()
         elif do == "reopen":
-            self._pass_on(signal.SIGUSR1)
+            self._signal(signal.SIGUSR1)
         else:
             self._note(f"{child.name} sent a message that nobody understands: {do!r}")
         for fd in fds:
@@ -262,15 +255,13 @@ class Parent:
             case signal.SIGTERM | signal.SIGINT:
                 self._stop()
             case signal.SIGUSR1:
-                self._pass_on(number)
+                self._journal.reopen()
+                for child in self._children.values():
+                    self._tell(child, number)
             case signal.SIGHUP:
                 self._tell(self._children[CONTROL], number)
             case signal.SIGUSR2:
                 self._upgrade()
-
-    def _pass_on(self, number: int) -> None:
-        for child in self._children.values():
-            self._tell(child, number)
 
     def _tell(self, child: _Child, number: int) -> None:
         if child.pid:

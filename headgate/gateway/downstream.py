@@ -29,6 +29,8 @@ AHEAD: Final = 65_536
 """Bytes a client may send ahead of its turn before it has to wait."""
 LINGER: Final = 2.0
 """Seconds in which what a client still sends is read and dropped, so that the answer survives on its way."""
+PARTING: Final = 0.5
+"""Seconds in which an idle client may still send a last request when the gateway stops."""
 _SIGNALS: Final = {"malformed": CLIENT_MALFORMED, "too-large": CLIENT_TOO_LARGE, "unsupported": CLIENT_UNSUPPORTED}
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
@@ -359,9 +361,13 @@ class Downstream(asyncio.Protocol):
             self.transport.resume_reading()
 
     def drain(self) -> None:
-        """The gateway stops: close when idle; a running exchange closes the connection at its end."""
-        if self.flow is None and not self._buffer:
-            self._close(linger=False)
+        """The gateway stops: what runs, or comes within a moment, is the last on this connection; then it closes.
+
+        Closing at once would lose the request that is on its way at this very moment.
+        """
+        if self.flow is None and not self._buffer and self._reader == self._read_head:
+            self._reason = "idle"
+            self.worker.deadlines.arm(self, self.worker.clock() + PARTING)
 
     def stopped(self) -> None:
         """The time to drain is over."""

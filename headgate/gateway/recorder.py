@@ -12,10 +12,10 @@ from typing import Final
 
 from ..config.schema import Log
 from ..model.exchange import Attempt, Exchange
+from ..net.logfile import LogFile
 from ..render.access_log import combined_line, json_line
 from ..render.error_log import error_line
 from ..wire.fields import find
-from .logfile import LogFile
 
 _BATCH: Final = 64
 """Access lines written at once."""
@@ -95,14 +95,6 @@ class Recorder:
     def note(self, text: str) -> None:
         """Write a line of the gateway's own to the error log."""
         self._tell(f"{self.now()} note {text}")
-
-    def summarise(self) -> None:
-        """Note what was counted: failures of servers apart from what clients did wrong."""
-        for what, counter in (("failed attempts", self.failures), ("requests refused or left by clients", self.refusals)):
-            if counter:
-                self.note(f"{what}: " + ", ".join(f"{count} {code}" for code, count in counter.most_common()))
-        lost = f", {self.lost_lines} log lines lost" if self.lost_lines else ""
-        self.note(f"stopped after {self.exchanges} exchanges{lost}")
 
     def _tell(self, line: str) -> None:
         if not self._error_lines:

@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Sequence
 
 from ..config.endpoints import parse_listen
 
@@ -21,9 +22,26 @@ class CannotListen(Exception):
 
 def bind(text: str) -> socket.socket:
     """Return a listening socket for an address of the configuration ("host:port", "unix:/path"). Raises CannotListen."""
+    return bind_shares(text, 1)[0]
+
+
+def bind_shares(text: str, count: int, beside: Sequence[socket.socket] = ()) -> list[socket.socket]:
+    """Return listening sockets for so many workers on one address. beside: those there are already. Raises CannotListen.
+
+    Each has a queue of its own, between which the kernel divides new connections (SO_REUSEPORT); those of a worker that died
+    wait until another has taken its place. A unix socket has one queue for all.
+    """
     address = parse_listen(text)
     try:
-        return _bind_unix(address.path) if address.path else _bind_tcp(address.host, address.port)
+        if address.path:
+            first = beside[0].dup() if beside else _bind_unix(address.path)
+            return [first, *(first.dup() for _ in range(count - 1))]
+        if beside:
+            port = beside[0].getsockname()[1]
+        else:  # one is bound alone, so that another program's socket is an error; then it makes room for those that share
+            with _bind_tcp(address.host, address.port) as alone:
+                port = alone.getsockname()[1]
+        return [_bind_tcp(address.host, port, shared=True) for _ in range(count)]
     except socket.gaierror as error:
         raise CannotListen(
             f"cannot listen on {address}: {address.host!r} is no address of this machine ({error.strerror})"
@@ -42,11 +60,13 @@ def address_of(sock: socket.socket) -> str:
     return f"{host}:{name[1]}"
 
 
-def _bind_tcp(host: str, port: int) -> socket.socket:
+def _bind_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
     family, kind, proto, _, where = socket.getaddrinfo(host or "::", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     sock = socket.socket(family, kind, proto)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if not host else 1)
         sock.setblocking(False)

@@ -34,7 +34,7 @@ class Channel:
         return self.sock.fileno()
 
     def send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> bool:
-        """Send a message; False when the other end is gone, or has left too many unread. Descriptors are duplicated on the way."""
+        """Send a message; False when the other end is gone, or has left too many unread. Descriptors go as duplicates."""
         data = json.dumps(message).encode()
         beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         try:

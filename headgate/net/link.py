@@ -1,6 +1,6 @@
-"""The stream between the two planes: JSON objects, each behind its length; bounded, and what does not fit is counted as dropped.
+"""The stream between the two planes: JSON objects, each behind its length; bounded, what does not fit is counted as dropped.
 
-A message that cannot be read ends the link: after it nothing on the stream can be trusted. Whoever owns the link asks for a new one.
+A message that cannot be read ends the link: after it nothing on the stream can be trusted. Its owner asks for a new one.
 """
 
 import asyncio
@@ -31,9 +31,11 @@ class Link(asyncio.Protocol):
         self.dropped = 0  # messages that were not sent, for the other end is too slow or gone
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        """Read every message that is complete."""
         self._buffer += data
         buffer = self._buffer
         at = 0
@@ -55,6 +57,7 @@ class Link(asyncio.Protocol):
         del buffer[:at]
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the owner."""
         self._end(f"connection lost: {exc}" if exc is not None else "closed by the other end")
 
     def _end(self, why: str) -> None:

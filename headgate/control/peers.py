@@ -1,0 +1,91 @@
+"""The workers as the control process sees them: their links, and what they count, the counts of dead ones included."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from ..net.link import Link
+
+_RATE_OVER: Final = 10.0
+"""Seconds over which rates are averaged."""
+
+
+class Peer:
+    """One worker, from its start to its end."""
+
+    def __init__(self, slot: int, pid: int) -> None:
+        self.slot = slot
+        self.pid = pid
+        self.since = time.time()
+        self.link: Link | None = None
+        self.version = 0  # of the state it serves by; 0: not told yet
+        self.counts: Mapping[str, Any] = {}
+        self.heard = time.monotonic()
+        self._history: deque[tuple[float, int]] = deque(maxlen=16)
+
+    def counted(self, counts: Mapping[str, Any]) -> None:
+        """Take in a tally. Raises KeyError, TypeError or ValueError for what is none."""
+        exchanges = int(counts["exchanges"])
+        self.counts = counts
+        self.heard = time.monotonic()
+        self._history.append((self.heard, exchanges))
+
+    def rate(self) -> float:
+        """Return exchanges per second of late."""
+        while len(self._history) > 2 and self._history[0][0] < self.heard - _RATE_OVER:
+            self._history.popleft()
+        if len(self._history) < 2:
+            return 0.0
+        (begin, first), (end, last) = self._history[0], self._history[-1]
+        return (last - first) / (end - begin) if end > begin else 0.0
+
+
+class Totals:
+    """What was counted over all workers, those that ended included."""
+
+    def __init__(self) -> None:
+        self._past: dict[str, Any] = {"exchanges": 0, "lost_lines": 0, "failures": Counter(), "refusals": Counter()}
+        self._servers: dict[tuple[str, str], Counter[str]] = {}
+        self._upstreams: dict[str, Counter[str]] = {}
+
+    def bury(self, counts: Mapping[str, Any]) -> None:
+        """Keep the counts of a worker that has ended."""
+        self._past["exchanges"] += counts.get("exchanges", 0)
+        self._past["lost_lines"] += counts.get("lost_lines", 0)
+        self._past["failures"].update(counts.get("failures", {}))
+        self._past["refusals"].update(counts.get("refusals", {}))
+        for name, upstream in counts.get("upstreams", {}).items():
+            kept = self._upstreams.setdefault(name, Counter())
+            kept.update({key: upstream[key] for key in ("requests", "retries", "retries_refused")})
+            for label, server in upstream["servers"].items():
+                self._servers.setdefault((name, label), Counter()).update({key: server[key] for key in ("requests", "failed")})
+
+    def of_all(self, living: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return exchanges, failures and refusals by cause, and lost lines, over all workers that ever were."""
+        failures, refusals = Counter(self._past["failures"]), Counter(self._past["refusals"])
+        exchanges, lost = self._past["exchanges"], self._past["lost_lines"]
+        for counts in living:
+            exchanges += counts.get("exchanges", 0)
+            lost += counts.get("lost_lines", 0)
+            failures.update(counts.get("failures", {}))
+            refusals.update(counts.get("refusals", {}))
+        return {"exchanges": exchanges, "failures": dict(failures), "refusals": dict(refusals), "lost_lines": lost}
+
+    def of_upstream(self, name: str, living: Iterable[Mapping[str, Any]]) -> Counter[str]:
+        """Return the sums of an upstream: requests, retries, retries_refused."""
+        found = Counter(self._upstreams.get(name, {}))
+        for counts in living:
+            upstream = counts.get("upstreams", {}).get(name)
+            if upstream is not None:
+                found.update({key: upstream[key] for key in ("requests", "retries", "retries_refused")})
+        return found
+
+    def of_server(self, name: str, label: str, living: Iterable[Mapping[str, Any]]) -> Counter[str]:
+        """Return the sums of a server: requests and failed over all time, busy and idle at this moment."""
+        found = Counter(self._servers.get((name, label), {}))
+        for counts in living:
+            server = counts.get("upstreams", {}).get(name, {}).get("servers", {}).get(label)
+            if server is not None:
+                found.update({key: server[key] for key in ("requests", "failed", "busy", "idle")})
+        return found

@@ -1,0 +1,65 @@
+"""What runs in a worker's process, from its birth to its end."""
+
+import asyncio
+import gc
+import signal
+import sys
+
+import uvloop
+
+from ..config.load import from_data
+from ..net.seat import Seat, read_state
+from ..net.tls import BadTlsFile
+from ..render.page import BadTemplate
+from .counting import Counting, Memories
+from .orders import Orders
+from .worker import Worker
+
+_UNUSABLE = 2
+"""Exit code when a file of the configuration cannot be used."""
+
+
+def run_worker(seat: Seat, shared: Memories) -> int:
+    """Move traffic until the parent says otherwise, or is gone. Return the exit code."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_work(seat, shared))
+    except (BadTemplate, BadTlsFile) as problem:
+        return _complain(str(problem))
+    except OSError as problem:
+        return _complain(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
+    return 0
+
+
+def _complain(problem: str) -> int:
+    sys.stderr.write(f"headgate: {problem}\n")
+    sys.stderr.flush()
+    return _UNUSABLE
+
+
+async def _work(seat: Seat, shared: Memories) -> None:
+    loop = asyncio.get_running_loop()
+    state = read_state(seat.present)
+    config = from_data(state["data"], state["folder"])
+    worker = Worker(config, loop, Counting(shared, seat.slot), state["gauges"])
+    worker.told(state["servers"])
+    orders = Orders(worker, seat, state["version"])
+    loop.add_signal_handler(signal.SIGTERM, worker.stop)
+    loop.add_signal_handler(signal.SIGUSR1, worker.reopen)
+    orders.begin()
+    await worker.listen(list(seat.sockets))
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0)  # from here on everything is heeded: whoever waits for the word may send a signal
+    share = worker.limits.connections / shared.workers
+    if seat.slot == 0 and worker.most_clients < share:
+        worker.recorder.note(
+            f"at most {worker.most_clients * shared.workers} client connections at once, not {worker.limits.connections} "
+            "(limits.connections): a process may not open more files (ulimit -n; LimitNOFILE= in a systemd unit)"
+        )
+    gc.collect()
+    gc.freeze()  # what is here now stays: the collector need not look at it again
+    gc.set_threshold(50_000, 20, 50)
+    orders.ready()
+    await running
+    orders.end()
+    worker.recorder.flush()

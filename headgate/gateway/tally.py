@@ -1,0 +1,46 @@
+"""What a worker counts, as the control process is told it once a second: totals since its start, and the present."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .group import Group
+    from .pool import Server
+    from .worker import Worker
+
+
+def tally(worker: "Worker") -> dict[str, Any]:
+    """Return the counts of a worker, as JSON has them."""
+    recorder = worker.recorder
+    return {
+        "exchanges": recorder.exchanges,
+        "clients": len(worker.clients),
+        "under_way": sum(1 for client in worker.clients if client.flow is not None),
+        "failures": dict(recorder.failures),
+        "refusals": dict(recorder.refusals),
+        "lost_lines": recorder.lost_lines,
+        "uncounted": worker.counting.buckets.uncounted,
+        "draining": worker.stopping,
+        "upstreams": {name: _group(group) for name, group in worker.groups.items()},
+    }
+
+
+def _group(group: "Group") -> dict[str, Any]:
+    budget = group.retrying.budget
+    return {
+        "requests": group.requests,
+        "retries": budget.spent,
+        "retries_refused": budget.refused,
+        "panic": group.panic,
+        "gate": group.gate.describe() if group.gate is not None else None,
+        "servers": {server.label: _server(server) for server in group.servers},
+    }
+
+
+def _server(server: "Server") -> dict[str, Any]:
+    return {
+        "busy": server.busy,
+        "idle": len(server.idle),
+        "requests": server.requests,
+        "failed": server.failed,
+        "latency": round(server.cost, 6),
+    }
