@@ -6,8 +6,9 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
@@ -25,9 +26,16 @@ from ..traffic.shared import Gauges
 from .main import stop
 
 _INHERITED: Final = "HEADGATE_SOCKETS"
-"""Environment variable in which a new version is told its sockets: address → descriptors, as JSON."""
+"""Environment variable in which a new version is told its sockets: pairs of address and descriptors, as JSON."""
 _ELDER: Final = "HEADGATE_UPGRADES"
 """Environment variable with the process id of the version that it takes over from."""
+
+
+class _Address(NamedTuple):
+    """One address of the configuration, bound."""
+
+    name: str
+    sockets: list[socket.socket]
 
 
 @click.command("serve")
@@ -48,7 +56,7 @@ def command(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...])
     """
     try:
         loaded = _configuration(file, listen, servers)
-        sockets = _sockets(loaded.config)
+        addresses = _sockets(loaded.config)
     except BadConfig as problem:
         click.echo(str(problem), err=True)
         sys.exit(2)
@@ -56,7 +64,7 @@ def command(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...])
         stop(str(problem))
     _allow_descriptors()
     try:
-        code = _run(loaded, sockets, str(Path(file).absolute()) if file else "")
+        code = _run(loaded, addresses, str(Path(file).absolute()) if file else "")
     except OSError as problem:
         stop(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
     sys.exit(code)
@@ -77,26 +85,30 @@ def _workers(config: Config) -> int:
     return config.gateway.workers or len(os.sched_getaffinity(0))
 
 
-def _sockets(config: Config) -> dict[str, list[socket.socket]]:
+def _sockets(config: Config) -> list[_Address]:
     """Return the sockets of each address, one for each worker: those of the version before, where this one takes over from it."""
-    inherited = json.loads(os.environ.pop(_INHERITED, "{}"))
+    inherited = json.loads(os.environ.pop(_INHERITED, "[]"))
     count = _workers(config)
-    found: dict[str, list[socket.socket]] = {}
+    found = []
     for address in config.gateway.listen:
-        there = [socket.socket(fileno=fd) for fd in inherited.pop(address, ())]
+        known = next((entry for entry in inherited if entry[0] == address), None)
+        there = []
+        if known is not None:
+            inherited.remove(known)
+            there = [socket.socket(fileno=fd) for fd in known[1]]
         lacking = count - len(there)
-        found[address] = there + (bind_shares(address, lacking, there) if lacking > 0 else [])
-    for fds in inherited.values():  # of addresses that are no longer configured
+        found.append(_Address(address, there + (bind_shares(address, lacking, there) if lacking > 0 else [])))
+    for _, fds in inherited:  # of addresses that are no longer configured
         for fd in fds:
             os.close(fd)
     return found
 
 
-def _successor(sockets: dict[str, list[socket.socket]]) -> int:
+def _successor(addresses: Sequence[_Address]) -> int:
     """Start this program again with the same arguments and sockets; return its process id. Raises OSError."""
-    told = {address: [sock.fileno() for sock in of_address] for address, of_address in sockets.items()}
+    told = [[address.name, [sock.fileno() for sock in address.sockets]] for address in addresses]
     environment = {**os.environ, _INHERITED: json.dumps(told), _ELDER: str(os.getpid())}
-    every = [sock for of_address in sockets.values() for sock in of_address]
+    every = [sock for address in addresses for sock in address.sockets]
     for sock in every:
         sock.set_inheritable(True)
     try:
@@ -115,7 +127,7 @@ def _allow_descriptors() -> None:
         pass  # an unlimited hard limit above what the kernel can do: the soft one stays as it is
 
 
-def _run(loaded: Loaded, sockets: dict[str, list[socket.socket]], path: str) -> int:
+def _run(loaded: Loaded, addresses: Sequence[_Address], path: str) -> int:
     """Start all processes, and stay as their parent. Return the exit code. Raises OSError."""
     config = loaded.config
     workers = _workers(config)
@@ -127,7 +139,7 @@ def _run(loaded: Loaded, sockets: dict[str, list[socket.socket]], path: str) -> 
         "version": 1, "data": loaded.data, "folder": loaded.folder, "gauges": gauges.assign(gauge_names(config)), "servers": {},
     }  # fmt: skip
     elder = int(os.environ.pop(_ELDER, "0"))
-    seats = [[sock for of_address in sockets.values() for sock in of_address[slot::workers]] for slot in range(workers)]
+    seats = [[sock for address in addresses for sock in address.sockets[slot::workers]] for slot in range(workers)]
 
     def worker(seat: Seat) -> int:
         from ..gateway.process import run_worker
@@ -140,8 +152,8 @@ def _run(loaded: Loaded, sockets: dict[str, list[socket.socket]], path: str) -> 
         return run_control(seat, gauges, journal, path)
 
     def started() -> None:
-        for of_address in sockets.values():
-            journal.note(f"listening on {address_of(of_address[0])}")
+        for address in addresses:
+            journal.note(f"listening on {address_of(address.sockets[0])}")
         if elder and elder == os.getppid():
             journal.note(f"process {os.getpid()} takes over from process {elder}")
             os.kill(elder, signal.SIGTERM)
@@ -149,6 +161,6 @@ def _run(loaded: Loaded, sockets: dict[str, list[socket.socket]], path: str) -> 
 
     parent = Parent(
         seats, write_state(state), worker=worker, control=control, journal=journal, died=gauges.clear, started=started,
-        successor=lambda: _successor(sockets), drain=config.gateway.drain,
+        successor=lambda: _successor(addresses), drain=config.gateway.drain,
     )  # fmt: skip
     return parent.run()

@@ -296,10 +296,10 @@ def test_lines_are_at_hand_for_the_checks(tmp_path):
 
 
 def test_from_servers():
-    config = from_servers("127.0.0.1:0", ["http://127.0.0.1:3000", "unix:/run/x.sock"])
+    config = from_servers("127.0.0.1:0", ["http://127.0.0.1:3000", "unix:/run/x.sock"]).config
     assert [server.endpoint.scheme for server in config.upstream["default"].servers] == ["http", "unix"]
     assert config.route[0].upstream == "default"
-    assert from_servers(["127.0.0.1:0", "[::1]:0"], ["http://a"]).gateway.listen == ("127.0.0.1:0", "[::1]:0")
+    assert from_servers(["127.0.0.1:0", "[::1]:0"], ["http://a"]).config.gateway.listen == ("127.0.0.1:0", "[::1]:0")
     with pytest.raises(BadConfig) as caught:
         from_servers("8080", ["localhost:1", "http://127.0.0.1:99999"])
     assert [str(finding).split(":")[0] for finding in caught.value.findings] == ["--listen", "--to", "--to"]
