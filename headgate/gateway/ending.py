@@ -103,11 +103,9 @@ class Ending(Exchange):
         self.conn = self.server = None
         server.busy -= 1
         group = self.group
-        seconds = attempt.t_head - attempt.t_start
-        if not self.judged:
-            group.good(server, now, seconds)
-        if group.gate is not None:
-            group.gate.ended(self.breaker_pass, server, now, FAILED if self.judged else SERVED, seconds)
+        server.answered += 1
+        if server.suspect or group.attentive:
+            self._settle(server, now)
         head = self.response_head
         if head is not None and head.keep_alive and self.request_done and attempt.signal is None and not conn.paused:
             if head.keep_alive_timeout >= 0:
@@ -120,6 +118,17 @@ class Ending(Exchange):
         self.outcome = "tunnel" if self.tunnel is not None else "served"
         self._record()
         self.down.done(close=not self._keep or self.worker.stopping, linger=not self.request_done)
+
+    def _settle(self, server: "Server", now: float) -> None:
+        """Tell those who watch over the servers of a response."""
+        group, attempt = self.group, self.attempt
+        seconds = attempt.t_head - attempt.t_start
+        if self.judged:
+            server.answered -= 1
+        else:
+            group.good(server, now, seconds)
+        if group.gate is not None:
+            group.gate.ended(self.breaker_pass, server, now, FAILED if self.judged else SERVED, seconds)
 
     def fail(self, phase: int, signal: str, facts: Facts | None = None) -> None:
         """The try under way failed: name the cause, and try again, answer, or cut."""
@@ -163,7 +172,7 @@ class Ending(Exchange):
             time_left=self.t_limit - now,
             elsewhere=self.group.elsewhere(self.tried),
         )
-        if verdict == "again-idempotent" and not retrying.budget.spend(now):
+        if verdict == "again-idempotent" and not retrying.spend(now):
             return "not-budget"
         if verdict in ("not-elsewhere", "not-attempts") and phase < SEND and self._may_be_held(now):
             return "again-held"
@@ -384,9 +393,10 @@ class Ending(Exchange):
     def _record(self) -> None:
         """Write the access line; and let go of the parts that point back here, so that nothing waits for the collector."""
         self.worker.recorder.ended(self)
-        for gauge in self.held:
-            gauge.down()
-        self.held = ()
+        if self.held:
+            for gauge in self.held:
+                gauge.down()
+            self.held = ()
         self.upload = self.tunnel = self.hedge = None
 
     def write(self, data: bytes) -> None:

@@ -95,7 +95,7 @@ class Flow(Ending):
                 self.upload = Upload(self, retrying.body_bytes, limit)
                 self.down.arm("body")
             group.requests += 1
-            retrying.budget.request(self.t_begin)
+            retrying.asked += 1
             self.pick(self.t_begin)
 
     # Pick, dial, send.
@@ -183,11 +183,10 @@ class Flow(Ending):
         attempt.t_sent = now = self.worker.clock()
         if not self.started:
             attempt.phase = HEAD
-            retrying = self.retrying
-            if retrying.per_try or retrying.hedge_after:
-                self._expect_head(conn, now)
-            else:
+            if self.retrying.plain:
                 conn.arm("head", now + self.group.settings.timeouts.head)
+            else:
+                self._expect_head(conn, now)
 
     def _expect_head(self, conn: Upstream, now: float) -> None:
         """Bound the time of this try, and be ready to ask a second server beside it."""

@@ -32,8 +32,8 @@ class Group:
     """One upstream of the configuration."""
 
     __slots__ = (
-        "_key", "_plain", "_policy", "_told", "bad_statuses", "checks_bodies", "clock", "gate", "name", "notes", "outliers",
-        "panic", "requests", "retrying", "servers", "settings", "sticky", "timed", "usable", "worker",
+        "_key", "_plain", "_policy", "_told", "attentive", "bad_statuses", "checks_bodies", "clock", "gate", "name", "notes",
+        "outliers", "panic", "requests", "retrying", "servers", "settings", "sticky", "timed", "usable", "worker",
     )  # fmt: skip
 
     def __init__(self, name: str, settings: schema.Upstream, worker: "Worker", servers: Sequence[Server]) -> None:
@@ -65,6 +65,7 @@ class Group:
         for server, about in zip(servers, settings.servers, strict=True):
             self._join(server, about)
         self.gate = Gate.of(self)
+        self.attentive = self.timed or self.gate is not None or bool(self.bad_statuses)  # each response has to be told of
         self._arrange()
 
     def _join(self, server: Server, settings: schema.Server) -> None:
@@ -138,8 +139,9 @@ class Group:
     # What traffic shows.
 
     def good(self, server: Server, now: float, seconds: float) -> None:
-        """A server answered, after so many seconds."""
-        self.outliers.good(server.record, now)
+        """A server answered, after so many seconds. Told at once where it matters, else once a second (`turn`)."""
+        server.suspect = False
+        self._settle(server, now)
         if self.timed:
             server.cost = observe(server.cost, seconds, now - server.cost_at)
             server.cost_at = now
@@ -147,6 +149,8 @@ class Group:
     def bad(self, server: Server, flow: "Ending", now: float, unsent: bool) -> None:
         """A request failed on the server's account. unsent: before anything of it was sent."""
         server.failed += 1
+        self._settle(server, now)
+        server.suspect = True
         if not self.settings.ejection.enabled:
             return
         ejection = self.outliers.bad(server.record, now, flow.client, flow.path, unsent)
@@ -160,15 +164,23 @@ class Group:
         self.worker.recorder.note(f"{self.name}: {server.label} is ejected for {ejection.seconds:.0f} s: {ejection.why}")
         self._arrange()
 
+    def _settle(self, server: Server, now: float) -> None:
+        """Count what a server answered."""
+        if server.answered:
+            self.outliers.good(server.record, now, server.answered)
+            server.answered = 0
+
     def turn(self) -> None:
         """Do what has to be done about once a second: ejections end, servers warm up, what is known grows old."""
         now = self.clock()
+        self.retrying.settle(now)
         for record in self.outliers.over(now):
             server = next(server for server in self.servers if server.record is record)
             self._back(server, now, "the ejection is over")
         warming = False
         for server in self.servers:
             server.refresh()
+            self._settle(server, now)
             warming = self._warm(server, now) or warming
             if self.timed and not server.busy and now - server.cost_at > 1.0:
                 server.cost = fade(server.cost, now - server.cost_at)
@@ -177,6 +189,7 @@ class Group:
             self._arrange()
 
     def _back(self, server: Server, now: float, why: str) -> None:
+        server.suspect = True
         server.health.hear("ejection-over", why, self.worker.wall())
         if server.health.usable:
             server.warm_since = now

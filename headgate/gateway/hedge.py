@@ -52,7 +52,7 @@ class Hedge:
         flow, group = self._flow, self.group
         now = flow.worker.clock()
         server = group.beside(flow)
-        if flow.conn is None or server is None or not flow.retrying.budget.spend(now):
+        if flow.conn is None or server is None or not flow.retrying.spend(now):
             flow.hedge = None
             return
         if group.gate is not None:

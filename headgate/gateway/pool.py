@@ -29,9 +29,9 @@ class Server:
     """One server of an upstream, with its idle connections (the latest used first) and what it is busy with."""
 
     __slots__ = (
-        "_clock", "_hint", "_learned_at", "busy", "cost", "cost_at", "ejected_at", "failed", "health", "idle", "idle_gauge",
-        "idle_limit", "keeps", "label", "priority", "record", "requests", "retired", "settings", "share", "sticky_id",
-        "target", "warm_since", "weight",
+        "_clock", "_hint", "_learned_at", "answered", "busy", "cost", "cost_at", "ejected_at", "failed", "health", "idle",
+        "idle_gauge", "idle_limit", "keeps", "label", "priority", "record", "requests", "retired", "settings", "share", "sticky_id", "suspect",
+        "suspect", "target", "warm_since", "weight",
     )  # fmt: skip
 
     health: Health  # these two are set by the group that it serves in
@@ -46,6 +46,8 @@ class Server:
         self.busy = 0  # exchanges under way in this worker
         self.requests = 0  # tries made
         self.failed = 0  # tries that failed on its account
+        self.answered = 0  # tries that were answered, of which the judges of ejection have not been told yet
+        self.suspect = False  # it failed, or was ejected, and has answered nothing since
         self.cost = 0.0  # usual seconds to answer (traffic/latency.py)
         self.cost_at = self.warm_since = self.ejected_at = -1.0
         self.sticky_id = b""

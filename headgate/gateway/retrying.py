@@ -16,7 +16,19 @@ MOST_TRIES = 100
 class Retrying:
     """What an exchange needs to know about its own retries."""
 
-    __slots__ = ("attempts", "body_bytes", "budget", "hedge_after", "hold", "keyed", "per_try", "settings", "statuses")
+    __slots__ = (
+        "asked",
+        "attempts",
+        "body_bytes",
+        "budget",
+        "hedge_after",
+        "hold",
+        "keyed",
+        "per_try",
+        "plain",
+        "settings",
+        "statuses",
+    )
 
     def __init__(self, settings: Retry) -> None:
         self.settings = settings
@@ -27,7 +39,20 @@ class Retrying:
         self.hold = settings.hold or 0.0
         self.hedge_after = settings.hedge_after or 0.0
         self.keyed = settings.idempotency_key
+        self.asked = 0  # requests that the budget has not been told of yet
+        self.plain = not (self.per_try or self.hedge_after)  # a try is bounded by the timeouts alone
         self.budget = Budget(settings.budget.share, settings.budget.floor)
+
+    def spend(self, now: float) -> bool:
+        """Take one retry out of the budget; False when there is none left."""
+        self.settle(now)
+        return self.budget.spend(now)
+
+    def settle(self, now: float) -> None:
+        """Tell the budget of the requests since the last time."""
+        if self.asked:
+            self.budget.request(now, self.asked)
+            self.asked = 0
 
     def pause(self, tries: int, *, same: bool, asked: float = -1.0) -> float:
         """Return the seconds to wait before another try, drawn at random (full jitter).

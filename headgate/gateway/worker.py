@@ -258,5 +258,8 @@ class Worker:
         if self._turns % 20 == 0:
             for group in self.groups.values():
                 group.turn()
+            for _, route in self.router.routes():
+                if route.retrying is not None:
+                    route.retrying.settle(self.clock())
         if self.stopping and not self.clients:
             self._finish()

@@ -42,9 +42,9 @@ class Budget:
         self._requests = Window(window - 1)
         self._retries = Window(window)
 
-    def request(self, now: float) -> None:
-        """Count a request of a client (not its retries). Called per request."""
-        self._requests.add(now)
+    def request(self, now: float, count: int = 1) -> None:
+        """Count requests of clients (not their retries)."""
+        self._requests.add_many(now, count)
 
     def spend(self, now: float) -> bool:
         """Take one retry out of the budget; False when there is none left."""

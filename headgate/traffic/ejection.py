@@ -124,9 +124,9 @@ class Outliers:
         """Forget a server that is no longer part of the upstream."""
         self.records.remove(record)
 
-    def good(self, record: Record, now: float) -> None:
-        """Count a request that was answered. Called per request."""
-        record.answered.add(now)
+    def good(self, record: Record, now: float, count: int = 1) -> None:
+        """Count requests that were answered, all of them after the last failure."""
+        record.answered.add_many(now, count)
         record.refused = record.run = 0
         record.trial = False
 

@@ -32,6 +32,12 @@ class Window:
             self._turn(now)
         self._now += 1
 
+    def add_many(self, now: float, count: int) -> None:
+        """Count several events at once, as if they all happened now."""
+        if now >= self._edge:
+            self._turn(now)
+        self._now += count
+
     def total(self, now: float) -> int:
         """Return the number of events in the window."""
         if now >= self._edge:
