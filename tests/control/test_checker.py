@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from collections import Counter
@@ -21,7 +22,8 @@ from headgate.config.schema import Dns, Upstream
 from headgate.control.checker import Checker, pause, remaining
 from headgate.control.checklook import Look
 from headgate.lab.certificates import NAME, Certificates, issue
-from headgate.net.resolve import Addresses, Resolver
+from headgate.model import signals as s
+from headgate.net.resolve import Addresses, Resolver, Unresolved
 from headgate.net.tls import BadTlsFile
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -112,6 +114,7 @@ class Told:
         health = {"interval": 0.03, "timeout": 2.0, "rise": 2, "fall": 2} | settings
         self.events: list[tuple[str, str, str]] = []
         self.notes: list[str] = []
+        self.only_one = False  # stop at the first event
         self.checker = Checker(
             "app",
             Upstream(servers=urls, health=health, **upstream),
@@ -122,6 +125,8 @@ class Told:
 
     def _hear(self, label: str, event: str, why: str) -> None:
         self.hear(label, event, why)
+        if self.only_one:
+            self.checker.stop()
 
     def hear(self, label: str, event: str, why: str) -> None:
         """Take in an event; tests replace it."""
@@ -137,7 +142,8 @@ class Told:
         return self
 
     async def first(self) -> tuple[str, str]:
-        """Return the first event and why, once it is told."""
+        """Return the first event and why, once it is told; no further check is made."""
+        self.only_one = True
         await self.until(lambda told: told.events)
         return self.events[0][1:]
 
@@ -392,6 +398,22 @@ def test_a_server_that_moved_is_found_by_the_check_that_misses_it(partial: bool,
             assert told.last()["count"] == 1
             away = Told(f"http://app.test:{url.rpartition(':')[2]}", resolver=resolver, fall=1, deny_addresses=("127.0.0.1/32",))
             assert "address-denied" in (await away.first())[1]
+
+    run(main)
+
+
+class Puzzled(Resolver):
+    """Says of every name that it cannot be one."""
+
+    async def resolve(self, name: str, whole: bool = False) -> Addresses:
+        raise Unresolved(s.MISCONFIGURED, {"name": name, "error": "not a possible name"})
+
+
+def test_a_name_that_cannot_be_one_is_told_as_an_unusable_address(run: Any) -> None:
+    async def main() -> None:
+        _, why = await Told("http://app.test:80", resolver=Puzzled(Dns())).first()
+        assert "500 address-unusable: " in why
+        assert "app.test:80" in why
 
     run(main)
 
@@ -668,6 +690,30 @@ def test_want_of_descriptors_takes_no_server_down(run: Any, monkeypatch: pytest.
             assert told.last()["cause"] == "descriptors-exhausted"
             assert len(told.notes) == 1
             assert told.notes[0].startswith(f"app: {url}: a check says nothing about the server: 503 descriptors-exhausted: ")
+
+    run(main)
+
+
+def test_no_check_leaves_a_descriptor_behind(run: Any, certificates: Certificates) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async def main() -> None:
+        plain, secured = serving(silent), serving(says(OK), tls=certificates.context("good"))
+        async with plain as mute, secured as right, serving(says(OK), tls=certificates.context("wrong-name")) as wrong:
+            urls = (
+                mute,
+                right,
+                wrong,
+                mute.replace("http:", "https:"),
+                f"http://127.0.0.1:{free_port()}",
+                "unix:/nowhere/app.sock",
+            )
+            tls = {"ca": str(certificates.ca_file), "name": NAME}
+            told = Told(*urls, tls=tls, interval=0.01, timeout=0.03)
+            before = descriptors()
+            await told.until(lambda told: all(told.checker.describe()[url]["count"] >= 12 for url in urls))
+            await soon(lambda: descriptors() <= before + 1)  # none for each of 72 checks; one more may be the loop's own
 
     run(main)
 
