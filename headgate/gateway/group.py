@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .ending import Ending
     from .worker import Worker
 
+DOUBT: Final = 3
+"""Failures of a server in a row after which it gets a tenth of its share, until it answers somebody. That is no ejection, for
+which one client with one bad path must not be enough, but keeps a server that fails everything from using up the retries."""
 STEPS: Final = 10
 """Shares of a server for each unit of its weight; slow start gives it one more with each tenth of its time."""
 
@@ -140,8 +143,11 @@ class Group:
 
     def good(self, server: Server, now: float, seconds: float) -> None:
         """A server answered, after so many seconds. Told at once where it matters, else once a second (`turn`)."""
-        server.suspect = False
         self._settle(server, now)
+        if server.suspect:
+            server.suspect = False
+            if self._warm(server, now):
+                self._arrange()
         if self.timed:
             server.cost = observe(server.cost, seconds, now - server.cost_at)
             server.cost_at = now
@@ -203,7 +209,8 @@ class Group:
         warm = slow is None or server.warm_since < 0 or passed >= slow
         if warm:
             server.warm_since = -1.0
-        share = server.weight * (STEPS if warm or slow is None else 1 + int(passed / slow * STEPS))
+        steps = STEPS if warm or slow is None else 1 + int(passed / slow * STEPS)
+        share = server.weight * (1 if server.record.run >= DOUBT else steps)
         changed, server.share = server.share != share, share
         return changed
 

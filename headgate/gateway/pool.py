@@ -29,9 +29,9 @@ class Server:
     """One server of an upstream, with its idle connections (the latest used first) and what it is busy with."""
 
     __slots__ = (
-        "_clock", "_hint", "_learned_at", "answered", "busy", "cost", "cost_at", "ejected_at", "failed", "health", "idle",
-        "idle_gauge", "idle_limit", "keeps", "label", "priority", "record", "requests", "retired", "settings", "share", "sticky_id", "suspect",
-        "suspect", "target", "warm_since", "weight",
+        "_clock", "_hint", "_learned_at", "answered", "busy", "cost", "cost_at", "ejected_at", "failed", "health",
+        "idle", "idle_gauge", "idle_limit", "keeps", "label", "priority", "record", "requests", "retired",
+        "settings", "share", "sticky_id", "suspect", "target", "warm_since", "weight",
     )  # fmt: skip
 
     health: Health  # these two are set by the group that it serves in
