@@ -175,6 +175,13 @@ def admin_listen(value: str, info: ValidationInfo) -> str:
     return value if value in ("auto", "off") else listen(value, info)
 
 
+def host_field(value: str) -> str:
+    """Return a value of Host (RFC 9110 section 7.2)."""
+    if not re.fullmatch(r"[A-Za-z0-9._~:\[\]-]{1,255}", value):
+        raise Bad(f'"{value}" cannot stand in Host', 'a name or address, with or without ":port"')
+    return value
+
+
 def hash_key(value: str) -> str:
     """Return what requests are told apart by: "client", "path", "header:name" or "cookie:name"; names of fields in lower case."""
     return _key(value, '"client", "path", "header:NAME" or "cookie:NAME"', ("client", "path"), ("header", "cookie"))

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .values import LimitKey, Rate, Seconds, Size, StatusRange, Table, TargetPath
+from .values import HostName, LimitKey, Rate, Seconds, Size, StatusRange, Table, TargetPath
 
 
 class Sticky(Table):
@@ -23,7 +23,7 @@ class HealthCheck(Table):
     """What is asked: a GET, or just a connection (with TLS for https)."""
     path: TargetPath = "/"
     """Path and query of the GET."""
-    host: str | None = None
+    host: HostName | None = None
     """Host of the GET; the server's own when absent."""
     status: tuple[StatusRange, ...] = ("200-399",)
     """Statuses that mean healthy: "200", "200-399"."""

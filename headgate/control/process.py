@@ -22,6 +22,7 @@ from ..net.link import Link
 from ..net.resolve import Resolver
 from ..net.seat import Seat, read_state, write_state
 from ..traffic.shared import Gauges
+from ..wire.limits import WireLimits
 from .checker import Checker
 from .desired import Desired, NotApplied
 from .peers import Peer, Totals
@@ -278,10 +279,10 @@ class Control:
         for name, checker in self._checkers.items():
             if name not in kept:
                 checker.stop()
-        resolver = Resolver(config.gateway.dns)
+        resolver, limits = Resolver(config.gateway.dns), WireLimits.of(config.gateway.limits)
         for name, settings in wanted.items():
             if name not in kept:
-                kept[name] = Checker(name, settings, resolver, partial(self._heard, name), self.journal.note)
+                kept[name] = Checker(name, settings, resolver, partial(self._heard, name), self.journal.note, limits)
                 kept[name].start()
         self._checkers, self._checked_by = kept, wanted
 

@@ -163,6 +163,8 @@ class Group:
         if ejection is not None:
             self._eject(server, ejection)
             self.worker.tell({"ejected": self.name, "server": server.label, "until": ejection.until, "why": ejection.why})
+        elif server.record.run == DOUBT and self._warm(server, now):
+            self._arrange()
 
     def _eject(self, server: Server, ejection: Ejection) -> None:
         server.ejected_at = self.clock()
