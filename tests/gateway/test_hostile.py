@@ -751,7 +751,7 @@ def test_clients_that_leave_at_any_stage_leave_nothing_behind(play, how):
             sock.close()
         await settle(lambda: not stage.worker.clients)
         server = stage.worker.groups["app"].servers[0]
-        assert (server.busy, server.strikes) == (0, 0)
+        assert (server.busy, server.failed) == (0, 0)
         assert not stage.worker.recorder.failures
         await still_serves(stage)
 
