@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -20,7 +20,8 @@ from ..diagnose.looks import Asked, Look
 from ..diagnose.pages import judge_answer
 from ..diagnose.redact import clean
 from ..model.diagnosis import Diagnosis
-from .main import header_fields, stop
+from ..wire.grammar import is_token
+from .main import check_authorities, header_fields, stop
 from .paste import read_input, read_start
 
 READERS = ("visitor", "operator", "admin", "all")
@@ -76,10 +77,12 @@ def command(
     """
     if offline is not None:
         _offline(offline, url, reader, as_json, html)
-    if url is None:
-        if not here:
-            stop("name a URL to examine, or --here for this machine, or --offline FILE for a capture")
-        url = ""
+    if not url and not here:
+        stop("name a URL to examine, or --here for this machine, or --offline FILE for a capture")
+    url = url or ""
+    _check(method, origin, vantage, resolvers, timeout)
+    if ca is not None:
+        check_authorities(ca)
     seen = _capture(paste)[0] if paste else None
     asked = Asked(
         url=url, method=method.upper(), fields=_fields(headers, cookies), origin=origin or "", vantage=vantage or "", here=here,
@@ -88,6 +91,26 @@ def command(
     asked, looks = asyncio.run(_examine(asked, resolvers, ca, quiet=as_json or not sys.stderr.isatty()))
     told = judge(asked, looks)
     _finish(told, looks, reader, as_json, html)
+
+
+def _check(method: str, origin: str | None, vantage: str | None, resolvers: Sequence[str], timeout: float) -> None:
+    """End the command where an option holds what cannot be used, before anything is sent."""
+    from ..net.hosts import literal
+    from ..probe.url import BadUrl, parse_url
+
+    if not is_token(method.encode("utf-8", "replace")):
+        stop(f"--method {method[:60]!r}: expected one word such as GET")
+    if timeout != timeout:  # not a number is no less than 1 and no more than 600
+        stop("--timeout nan: expected seconds")
+    for one in resolvers:
+        if literal(one) is None and literal(f"[{one}]") is None:
+            stop(f"--resolver {clean(one, 60)}: expected an IP address")
+    for name, value in (("--origin", origin), ("--vantage", vantage)):
+        try:
+            if value is not None and literal(value) is None:
+                parse_url(value)
+        except BadUrl as error:
+            stop(f"{name}: {error}")
 
 
 def _fields(headers: Sequence[str], cookies: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -155,31 +178,40 @@ def _capture(name: str) -> tuple[Captured, ...]:
 def _offline(name: str, url: str | None, reader: str, as_json: bool, html: Path | None) -> NoReturn:
     """Judge each answer of a capture; nothing is sent."""
     told = [judge_answer(one, one.url or url or "what was captured") for one in _capture(name)]
-    if len(told) > 1 and as_json:
-        click.echo(json.dumps([one.as_json() for one in told], indent=2))
-        sys.exit(max(EXIT[one.outcome] for one in told))
-    for one in told[:-1]:
+    documents = [one.as_json() | {"looks": []} for one in told]
+    if as_json:
+        click.echo(json.dumps(documents if len(documents) > 1 else documents[0], indent=2, default=str))
+    for number, one in enumerate(told if not as_json else ()):
+        if number:
+            click.echo()
         _print(one, reader)
-        click.echo()
-    _finish(told[-1], (), reader, as_json, html)
+    last = max(range(len(told)), key=lambda at: (EXIT[told[at].outcome], at))  # of several the worst, of equal ones the last
+    _written(html, documents[last], as_json)
+    sys.exit(EXIT[told[last].outcome])
 
 
 def _finish(told: Diagnosis, looks: Sequence[Look], reader: str, as_json: bool, html: Path | None) -> NoReturn:
     document = told.as_json() | {"looks": [one.as_json() for one in looks]}
-    if html is not None:
-        from ..web.diagnosis_page import page
-
-        try:
-            html.write_text(page(document), encoding="utf-8")
-        except OSError as error:
-            stop(f"{html}: {error.strerror or error}")
     if as_json:
         click.echo(json.dumps(document, indent=2, default=str))
     else:
         _print(told, reader)
-        if html is not None:
-            click.echo(f"Report: {html}")
+    _written(html, document, as_json)
     sys.exit(EXIT[told.outcome])
+
+
+def _written(html: Path | None, document: dict[str, Any], as_json: bool) -> None:
+    """Write the report where one was asked for. What was found is told by then; a file that cannot be written ends with 2."""
+    if html is None:
+        return
+    from ..web.diagnosis_page import page
+
+    try:
+        html.write_text(page(document), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        stop(f"{clean(str(html))}: {error.strerror or error}")
+    if not as_json:
+        click.echo(f"Report: {html}")
 
 
 def _print(told: Diagnosis, reader: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from .. import __version__
+from ..wire.grammar import is_token
 
 COMMANDS = {
     "serve": "Run the gateway.",
@@ -114,8 +115,21 @@ def header_fields(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
         name, colon, value = line.partition(":")
         if not colon or not name.strip() or any(char in line for char in "\r\n\0"):
             stop(f"--header {line[:60]!r}: expected 'Name: value', without line breaks")
+        if not is_token(name.strip().encode("utf-8", "replace")):
+            stop(f"--header {line[:60]!r}: the name may hold letters, digits and !#$%&'*+-.^_`|~, nothing else (RFC 9110 5.6.2)")
         fields.append((name.strip(), value.strip()))
     return tuple(fields)
+
+
+def check_authorities(path: str) -> None:
+    """End the command where a file holds no certificates that could be trusted."""
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        why = error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "it holds no certificate in PEM"
+        stop(f"--ca {path}: {why}")
 
 
 def stop(message: str) -> NoReturn:

@@ -84,6 +84,8 @@ def _variations(looks: Looks) -> Iterator[Clue]:
 
 def _flaky(looks: Looks) -> bool:
     """Whether the same request now works, now fails: then no variation proves anything."""
+    if any(one.facts.get("redirect_loop") for one in looks.of("get")):
+        return False  # each step of a circle works
     return any(worked(one) for one in looks.of("repeat")) and any(failed(one) for one in (*looks.of("get"), *looks.of("repeat")))
 
 
@@ -142,7 +144,7 @@ def _names(looks: Sequence[Look]) -> str:
 def _repeats(looks: Looks) -> Iterator[Clue]:
     same = [one for one in (*looks.of("get"), *looks.of("repeat")) if one.ok is not None]
     bad = [one for one in same if failed(one)]
-    if len(same) < 3 or not bad or len(bad) == len(same):
+    if len(same) < 3 or not bad or len(bad) == len(same) or any(one.facts.get("redirect_loop") for one in same):
         return
     yield Clue(f"{len(bad)} of {len(same)} equal requests failed", "repeat")
     if nodes := _bad_nodes(same):

@@ -68,7 +68,8 @@ def _unreachable(asked: Asked, seen: Looks) -> Diagnosis | None:
             tried = [one for one in tried if one.facts.get("resolver") == "system"] or tried
         bad = [one for one in tried if failed(one)]
         if tried and len(bad) == len(tried) and (cause := _cause(bad)) is not None:
-            return _told(asked, seen, cause, bad[0].text, hop)
+            place = _redirected(bad[0])
+            return _told(asked, seen, cause, bad[0].text, ("you", place) if place else hop)
     return None
 
 
@@ -83,8 +84,9 @@ def _cause(bad: Sequence[Look]) -> Cause | None:
 
 def _told(asked: Asked, seen: Looks, cause: Cause, text: str, hop: tuple[str, str]) -> Diagnosis:
     suspect = Suspect(cause.code, "proved", (text,))
+    where = _host(asked) if hop[1] in (_host(asked), "DNS", "network") else f"{hop[1]}, to which {_host(asked)} redirects"
     return Diagnosis(
-        subject=asked.url, outcome="unreachable", summary=f"{cause.title}: {_host(asked)}.", chain=hop, failing=hop,
+        subject=asked.url, outcome="unreachable", summary=f"{cause.title}: {where}.", chain=hop, failing=hop,
         suspects=(suspect,), who=who_can_act(None, (suspect,)), actions=actions_for(None, (suspect,), facts=_facts(asked, seen)),
     )  # fmt: skip
 
@@ -93,19 +95,24 @@ def _answered(asked: Asked, seen: Looks) -> Diagnosis:
     """Return the verdict on the answer that failed, or on the one that came."""
     answer = _answer(asked, seen)
     if answer is None:
+        if not asked.url:
+            return Diagnosis("this machine", "unknown", "No address was named to be judged: this is what this machine shows.")
         return Diagnosis(asked.url, "unknown", "Nothing could be judged: no look was finished.")
     base = judge_answer(answer, asked.url)
-    loop = next((one for one in seen.of("get") if one.facts.get("redirect_loop")), None)
-    if loop is not None:
-        suspect = Suspect("redirect-loop", "proved", (loop.text,))
-        return replace(
-            base, outcome="failing", suspects=(suspect,), summary=f"{catalogue()['redirect-loop'].title}: {loop.text}."
-        )
+    if (loop := _loop(seen)) is not None:
+        circle = bool(loop.facts.get("circle"))
+        suspect = Suspect("redirect-loop", "proved" if circle else "likely", (loop.text,))
+        title = catalogue()["redirect-loop"].title if circle else "The site redirects without end"
+        return replace(base, outcome="failing", suspects=(suspect,), summary=f"{title}: {loop.text}.")
     cut = next((one for one in seen.of("get") if failed(one) and one.attempt is not None and one.attempt.cause is not None), None)
     if cut is not None and cut.attempt is not None and cut.attempt.cause is not None and answer.status < 500:
         suspect = Suspect(cut.attempt.cause.code, "proved", (cut.text,))
         return replace(base, outcome="failing", suspects=(suspect,), summary=f"{cut.attempt.cause.title}: {cut.text}.")
     return base
+
+
+def _loop(seen: Looks) -> Look | None:
+    return next((one for one in seen.of("get") if one.facts.get("redirect_loop")), None)
 
 
 def _answer(asked: Asked, seen: Looks) -> Captured | None:
@@ -146,14 +153,22 @@ def _lowered(suspect: Suspect) -> Suspect:
 
 
 def _outcome(base: str, seen: Looks) -> str:
-    """Return the outcome with the other tries in mind."""
-    same = [one for one in (*seen.of("get"), *seen.of("repeat"), *seen.of("kept"), *seen.of("via-proxy")) if one.ok is not None]
+    """Return the outcome with the other tries in mind. That a server closes a kept connection is its right: clients ask again."""
+    if _loop(seen) is not None:
+        return base  # each step of it worked
+    kept = [one for one in seen.of("kept") if not _closed_on_reuse(one)]
+    same = [one for one in (*seen.of("get"), *seen.of("repeat"), *kept, *seen.of("via-proxy")) if one.ok is not None]
     if same and any(map(worked, same)) and any(map(failed, same)):
         return "partly"
     if same and all(map(worked, same)):
         fresh = seen.first("no-cache")
         return "partly" if failed(fresh) or any(failed(one) for one in seen.of("upstream")) else "up"
     return base
+
+
+def _closed_on_reuse(look: Look) -> bool:
+    attempt = look.attempt
+    return attempt is not None and attempt.cause is not None and attempt.cause.code == "closed-on-reuse"
 
 
 def _summary(base: Diagnosis, outcome: str, suspects: Sequence[Suspect], found: Sequence[Clue]) -> str:
@@ -186,7 +201,7 @@ def _evidence(base: Diagnosis, found: Sequence[Clue], seen: Looks) -> tuple[Evid
     notes = [
         Evidence(f"{one.label}: {one.text}", one.kind, None)
         for one in seen.all
-        if one.ok is None and one.kind in ("here", "proxy")
+        if one.ok is None and one.kind in ("here", "proxy", "vantage")
     ]
     return (*(Evidence(one.text, one.source) for one in found), *base.evidence, *steps, *notes)
 
@@ -198,7 +213,17 @@ def _unknowable(outcome: str, settled: bool, seen: Looks) -> tuple[str, ...]:
 
 
 def _host(asked: Asked) -> str:
-    return asked.url.partition("://")[2].partition("/")[0].partition("?")[0]
+    return _authority(asked.url)
+
+
+def _authority(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0].partition("?")[0]
+
+
+def _redirected(look: Look) -> str:
+    """Return the host to which redirects had led when a look was made, "" where there were none."""
+    steps = look.facts.get("redirected") or ()
+    return _authority(str(steps[-1])) if steps else ""
 
 
 def _facts(asked: Asked, seen: Looks) -> dict[str, str]:
@@ -207,6 +232,9 @@ def _facts(asked: Asked, seen: Looks) -> dict[str, str]:
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     if any(one.captured is not None for one in seen.of("get")) and not seen.of("upstream"):
         return {}  # what failed lies behind the gateway, at an address that is not known
+    away = next((one for one in seen.of("get") if failed(one) and _redirected(one)), None)
+    if away is not None and away.attempt is not None and away.attempt.address:
+        return {"address": away.attempt.address}
     bad = next((one for one in seen.of("upstream") if failed(one) and one.attempt is not None), None)
     if bad is not None and bad.attempt is not None and bad.attempt.address:
         return {"address": bad.attempt.address}

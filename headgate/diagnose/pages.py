@@ -64,7 +64,7 @@ def judge_answer(captured: Captured, subject: str = "what was pasted") -> Diagno
     if generator is None and status >= 500 and not suspects:
         return _unsigned(captured, status, chain, subject)
     return Diagnosis(
-        subject=redact_target(subject),
+        subject=clean(redact_target(subject), 500),
         outcome=outcome_of(captured, generator),
         summary=summary(status, generator, suspects),
         generator=generator,
@@ -87,7 +87,7 @@ def _unsigned(captured: Captured, status: int, chain: Sequence[str], subject: st
     said = f"{near} passed it on, and the page is not of {near}'s own making" if near else ""
     suspects = (Suspect("upstream-answered-error", "possible", (said,)),) if near else ()
     return Diagnosis(
-        subject=redact_target(subject),
+        subject=clean(redact_target(subject), 500),
         outcome="failing",
         summary=(
             f"{near} passed this {status} on, and the page is not {near}'s own: the program behind it answered so, or somebody "
@@ -241,7 +241,7 @@ def timer_near(seconds: float, product: str = "") -> str:
 def retry_after(captured: Captured) -> float:
     """Return the seconds of Retry-After (RFC 9110 10.2.3), -1 where it is absent or a date."""
     value = captured.header("retry-after").strip()
-    return float(value) if value.isdigit() and len(value) < 8 else -1.0
+    return float(value) if value.isascii() and value.isdigit() and len(value) < 8 else -1.0
 
 
 def summary(status: int, generator: Recognised | None, suspects: Sequence[Suspect]) -> str:

@@ -1,9 +1,10 @@
 """What of the raw bytes may be shown: control characters escaped, secrets left out, length bounded."""
 
 import re
+from base64 import b64encode
 from functools import lru_cache
 from typing import Final
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, unquote_to_bytes, urlsplit, urlunsplit
 
 EXCERPT_BYTES: Final = 64
 """Most raw bytes that one excerpt shows."""
@@ -70,6 +71,16 @@ def redact_target(target: str) -> str:
     if any(map(_is_secret_parameter, _PARAMETER.findall(query))):
         query = "".join(_redact_pair(part) for part in re.split(r"([&;])", query))
     return path + mark + query
+
+
+def credentials_apart(url: str) -> tuple[str, str]:
+    """Return a URL without user and password, and these as the value of Authorization ("" where there are none). RFC 7617."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, ""
+    pair = unquote_to_bytes(user) if ":" in user else unquote_to_bytes(user) + b":"
+    return urlunsplit(parts._replace(netloc=host)), f"Basic {b64encode(pair).decode()}"
 
 
 def _redact_pair(pair: str) -> str:

@@ -103,7 +103,9 @@ class Asking:
                 self._say(seen, step, False)
                 return None
             if step.text in seen or len(seen) > REDIRECTS:
-                self._say([*seen, step.text], f"the redirects lead back to {clean(redact_target(step.text), 120)}", True)
+                circle, shown = step.text in seen, clean(redact_target(step.text), 120)
+                text = f"the redirects lead back to {shown}" if circle else f"{len(seen)} redirects, the last one to {shown}"
+                self._say([*seen, step.text], text, True, circle)
                 return None
             address = await self._safe(step, look, seen)
             if address is None or not self.may():
@@ -129,9 +131,9 @@ class Asking:
         self._say([*seen, url.text], f"it redirects to {url.host}, a private address ({addresses[0]}): not followed", False)
         return None
 
-    def _say(self, seen: Sequence[str], text: str, loop: bool) -> None:
+    def _say(self, seen: Sequence[str], text: str, loop: bool, circle: bool = False) -> None:
         shown = [clean(redact_target(one), 160) for one in seen]
-        facts = {"redirected": shown, "redirect_loop": loop}
+        facts = {"redirected": shown, "redirect_loop": loop, "circle": circle}
         captured = next((one.captured for one in reversed(self.looks) if one.captured is not None), None)
         at = time.monotonic() - self.begun
         kind = "get" if loop else "here"

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..diagnose.looks import KINDS, Asked, Look
+from ..model.exchange import Attempt
 from ..model.methods import READING
 from ..net.hosts import literal
-from .address import has_ipv6, has_network, tcp_look
+from .address import has_ipv6, has_network, said, tcp_look
 from .asking import Asking
 from .guard import allowed
 from .handshake import tls_look
-from .names import server_look, system_look, zone_looks
+from .names import resolve, server_look, system_look, zone_looks
 from .proxies import proxy_look, settings
 from .request import Connection, Sent
 from .single import agent
@@ -198,7 +199,11 @@ async def _origin(asking: Asking, url: Url) -> None:
         return
     port = place.port if "://" in text or ":" in text.rpartition("]")[2] else url.port
     site = parse_url(f"{place.scheme}://{url.authority_for(place.scheme)}{url.target}")
-    await asking.vary(replace(plain(asking.asked, site, agent()), kind="origin", words="around the gateway"), (place.host, port))
+    found = await resolve(place.host, port, max(0.3, min(_RESOLVE, asking.seconds / 2)))
+    if isinstance(found, Attempt):
+        _say(asking, "origin", f"{place.host} has no address: {said(found)}")
+        return
+    await asking.vary(replace(plain(asking.asked, site, agent()), kind="origin", words="around the gateway"), (found[0], port))
 
 
 def _bracketed(text: str) -> str:

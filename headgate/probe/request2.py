@@ -104,7 +104,7 @@ def _take(event: h2.events.Event, attempt: Attempt, answer: _Answer, talk: h2.co
         attempt.phase = BODY
         pairs = [(_text(name), _text(value)) for name, value in event.headers or ()]
         status = dict(pairs).get(":status", "0")
-        answer.status = attempt.status = int(status) if status.isdigit() else 0
+        answer.status = attempt.status = int(status) if status.isascii() and status.isdigit() and len(status) == 3 else 0
         answer.fields = lower(pair for pair in pairs if not pair[0].startswith(":"))
     elif isinstance(event, h2.events.DataReceived):
         answer.received += len(event.data or b"")
@@ -174,10 +174,10 @@ def _captured(sent: Sent, attempt: Attempt, answer: _Answer, begun: float) -> Ca
         return None
     fields = dict(answer.fields)
     announced = fields.get("content-length", "")
+    known = announced.isascii() and announced.isdigit() and len(announced) < 16
     body = decoded(attempt, answer.body, fields.get("content-encoding", ""))
     extra = {"http2": answer.error} if answer.error else {}
     return Captured(
         answer.status, "", "2", answer.fields, body,
-        int(announced) if announced.isdigit() and len(announced) < 16 else answer.received, attempt.t_head - begun, sent.url.text,
-        attempt.signal is None, extra=extra,
+        int(announced) if known else answer.received, attempt.t_head - begun, sent.url.text, attempt.signal is None, extra=extra,
     )  # fmt: skip

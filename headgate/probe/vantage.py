@@ -9,7 +9,7 @@ import urllib.request
 from typing import Any, Final
 
 from ..diagnose.looks import Look
-from ..diagnose.redact import clean, redact_target
+from ..diagnose.redact import clean, credentials_apart, redact_target
 
 _ANSWER_MAX: Final = 1 << 20
 
@@ -43,8 +43,11 @@ def _fetch(vantage: str, url: str, seconds: float) -> dict[str, Any]:
     """Return the verdict. Raises OSError, ValueError."""
     if urllib.parse.urlsplit(vantage).scheme not in ("http", "https"):
         raise ValueError(f"{redact_target(vantage)}: expected the http or https address of another Headgate's admin API")
+    vantage, authorization = credentials_apart(vantage)
     request = urllib.request.Request(f"{vantage}/api/diagnose?{urllib.parse.urlencode({'url': url})}")  # noqa: S310 (checked above)
     request.add_header("Accept", "application/json")
+    if authorization:
+        request.add_header("Authorization", authorization)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
     try:
         with opener.open(request, timeout=seconds) as answer:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from ..diagnose.redact import credentials_apart
+
 _TIME: Final = 10.0
 """Seconds that a command or a webhook gets."""
 _TRIES: Final = 3
@@ -79,6 +81,9 @@ async def _post(url: str, data: dict[str, Any]) -> str:
 
 def _post_once(url: str, body: bytes) -> str:
     fields = {"Content-Type": "application/json", "User-Agent": "headgate-watch"}
+    url, authorization = credentials_apart(url)
+    if authorization:
+        fields["Authorization"] = authorization
     request = urllib.request.Request(url, body, fields, method="POST")  # noqa: S310 (is_webhook allows http and https only)
     where = f"webhook {urlsplit(url).hostname}"
     try:

@@ -135,9 +135,54 @@ def test_a_redirect_to_a_private_address_is_not_followed_from_a_public_name(site
 
 def test_redirects_in_a_circle(site: Any) -> None:
     site.status, site.fields = 302, {"Location": "/again"}
-    told = told_of(site.url, "--timeout", "8")
-    assert any(one["cause"] == "redirect-loop" or "circle" in str(told) for one in told["suspects"] or [{"cause": ""}])
+    result = run(site.url, "--timeout", "8")
+    assert result.exit_code == EXIT["failing"]
+    assert "The site redirects in a circle: the redirects lead back to" in result.output
+    assert "equal requests failed" not in result.output
     assert len(site.asked) <= 24
+
+
+def test_where_a_redirect_leads_is_what_refuses(site: Any, free_port: int) -> None:
+    site.status, site.fields = 302, {"Location": f"http://ann:sesame@127.0.0.1:{free_port}/"}
+    result = run(site.url, "--timeout", "5", "--requests", "4")
+    assert f"connection: 127.0.0.1:{free_port}, to which 127.0.0.1:{site.port} redirects" in " ".join(result.output.split())
+    assert f"sport = :{free_port}" in result.output
+    assert "sesame" not in result.output
+
+
+def test_an_origin_may_be_a_name(site: Any) -> None:
+    told = told_of(site.url, "--origin", f"localhost:{site.port}", "--timeout", "4", "--requests", "3")
+    assert [look["ok"] for look in told["looks"] if look["kind"] == "origin"] == [True]
+    output = run(site.url, "--origin", "nowhere.invalid", "--timeout", "4", "--requests", "3").output
+    assert "origin: nowhere.invalid has no address" in output
+
+
+def test_another_view_that_cannot_be_had_is_told_and_its_password_is_not(site: Any) -> None:
+    output = run(site.url, "--vantage", "http://ann:sesame@127.0.0.1/", "--timeout", "4", "--requests", "2").output
+    assert "it could not be asked" in output
+    assert "sesame" not in output
+
+
+def test_a_server_that_closes_kept_connections_works(site: Any) -> None:
+    """It may, at any time (RFC 9112 9.3): clients ask again, so nothing fails."""
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    peer, _ = server.accept()
+                except OSError:
+                    return
+                with peer:
+                    peer.recv(65536)
+                    peer.sendall(body)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        result = run(f"http://127.0.0.1:{server.getsockname()[1]}/", "--timeout", "8")
+    assert result.exit_code == EXIT["up"]
+    assert "A kept connection closed" in result.output
 
 
 # --- bad input ---
@@ -153,6 +198,14 @@ def test_redirects_in_a_circle(site: Any) -> None:
     (("http://a.example/", "-b", "a=b\r\nEvil: 1"), "a line break cannot be part of it"),
     (("--offline", "/nowhere/capture"), "No such file"),
     (("http://a.example/", "--paste", "/nowhere/capture"), "No such file"),
+    (("",), "name a URL"),
+    (("http://a.example/", "-X", "GET / HTTP/1.1\r\nEvil: 1", "--replay"), "expected one word such as GET"),
+    (("http://a.example/", "-H", "Näme: b"), "the name may hold"),
+    (("http://a.example/", "--timeout", "nan"), "expected seconds"),
+    (("http://a.example/", "--resolver", "dns.example"), "expected an IP address"),
+    (("http://a.example/", "--origin", "not a host"), "--origin: not a host"),
+    (("http://a.example/", "--vantage", "ftp://u:sesame@b.example"), "--vantage: ftp://[redacted]@b.example"),
+    (("http://a.example/", "--ca", __file__), "it holds no certificate in PEM"),
 ])  # fmt: skip
 def test_wrong_usage_ends_with_two_and_a_sentence(arguments: tuple[str, ...], said: str) -> None:
     result = run(*arguments)
@@ -242,3 +295,13 @@ def test_a_page_that_cannot_be_written(site: Any) -> None:
     result = run(site.url, "--timeout", "3", "--requests", "2", "--html", "/nowhere/r.html")
     assert result.exit_code == 2
     assert "/nowhere/r.html: No such file or directory" in result.output
+    assert result.output.startswith("up 200")  # what was found is not lost
+
+
+def test_several_answers_end_as_the_worst_of_them(tmp_path: Path) -> None:
+    several = "HTTP/1.1 502 Bad Gateway\r\n\r\n\r\nHTTP/1.1 200 OK\r\n\r\nhello"
+    page = tmp_path / "r.html"
+    for option in ("--for=all", "--json"):
+        assert run("--offline", "-", option, "--html", page, stdin=several).exit_code == EXIT["failing"]
+        assert "502" in page.read_text()
+        page.unlink()

@@ -105,6 +105,26 @@ def test_a_redirect_loop_is_told() -> None:
     assert told.outcome == "failing"
 
 
+def test_a_circle_is_proved_and_redirects_without_end_are_likely() -> None:
+    for circle, sure in ((True, "proved"), (False, "likely")):
+        looks = [replace(get(good(), redirect_loop=True, circle=circle), ok=False), *(get(good(), "repeat") for _ in range(3))]
+        told = judge(ASKED, looks)
+        assert (told.outcome, told.confidence) == ("failing", sure)
+
+
+def test_only_this_machine_was_looked_at() -> None:
+    assert judge(Asked("", here=True), []).summary.startswith("No address was named")
+
+
+def test_numbers_that_are_none() -> None:
+    assert [judge_answer(nginx(503, **{"Retry-After": text})).retry_after for text in ("\u00b2", "-5", "nan", "7")] == [
+        -1,
+        -1,
+        -1,
+        7,
+    ]
+
+
 def test_no_network() -> None:
     look = Look("tcp", "no way out", False, "no route", facts={"no_network": True})
     assert judge(ASKED, [look]).suspects[0].cause == "no-network"
