@@ -17,6 +17,7 @@ from ..config.load import Loaded, from_servers, read
 from ..config.schema import Config
 from ..control.parent import Parent
 from ..gateway.counting import memories
+from ..gateway.descriptors import affordable
 from ..gateway.sockets import CannotListen, address_of, bind_shares
 from ..net.journal import Journal
 from ..net.seat import Seat, write_state
@@ -127,6 +128,16 @@ def _allow_descriptors() -> None:
         pass  # an unlimited hard limit above what the kernel can do: the soft one stays as it is
 
 
+def _tell_of_descriptors(journal: Journal, wanted: int, workers: int) -> None:
+    """Note when the processes may not open as many files as the configuration needs."""
+    most = affordable(wanted) * workers
+    if most < wanted:
+        journal.note(
+            f"at most {most} client connections at once, not {wanted} (limits.connections): a process may not open more files "
+            "(ulimit -n; LimitNOFILE= in a systemd unit)"
+        )
+
+
 def _run(loaded: Loaded, addresses: Sequence[_Address], path: str) -> int:
     """Start all processes, and stay as their parent. Return the exit code. Raises OSError."""
     config = loaded.config
@@ -138,6 +149,7 @@ def _run(loaded: Loaded, addresses: Sequence[_Address], path: str) -> int:
     state = {
         "version": 1, "data": loaded.data, "folder": loaded.folder, "gauges": gauges.assign(gauge_names(config)), "servers": {},
     }  # fmt: skip
+    _tell_of_descriptors(journal, config.gateway.limits.connections, workers)
     elder = int(os.environ.pop(_ELDER, "0"))
     seats = [[sock for address in addresses for sock in address.sockets[slot::workers]] for slot in range(workers)]
 

@@ -50,12 +50,6 @@ async def _work(seat: Seat, shared: Memories) -> None:
     await worker.listen(list(seat.sockets))
     running = asyncio.create_task(worker.run())
     await asyncio.sleep(0)  # from here on everything is heeded: whoever waits for the word may send a signal
-    share = worker.limits.connections / shared.workers
-    if seat.slot == 0 and worker.most_clients < share:
-        worker.recorder.note(
-            f"at most {worker.most_clients * shared.workers} client connections at once, not {worker.limits.connections} "
-            "(limits.connections): a process may not open more files (ulimit -n; LimitNOFILE= in a systemd unit)"
-        )
     gc.collect()
     gc.freeze()  # what is here now stays: the collector need not look at it again
     gc.set_threshold(50_000, 20, 50)

@@ -5,7 +5,6 @@ Exchanges under way end by what held when they began.
 """
 
 import asyncio
-import resource
 import secrets
 import socket
 import time
@@ -22,6 +21,7 @@ from ..traffic.gaugenames import CONNECTIONS
 from ..wire.limits import WireLimits
 from .counting import Counting
 from .deadlines import TICK, Deadlines
+from .descriptors import affordable
 from .door import Door
 from .downstream import LINGER, Downstream
 from .forwarding import within
@@ -32,20 +32,9 @@ from .router import Router
 from .servers import make_servers
 from .tls import renew, server_context
 
-SPARE_FILES: Final = 40
-"""Descriptors kept for logs, pipes, DNS and the loop itself."""
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ORPHAN: Final = 1.0
 """Seconds that exchanges have to end when the parent is gone."""
-
-
-def affordable(wanted: int) -> int:
-    """Return how many client connections the descriptors of this process allow.
-
-    Each may need one more towards a server, and a fifth is left for those that are told that there are too many.
-    """
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, (files - SPARE_FILES) * 2 // 5))
 
 
 class Worker:
