@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ..model.signals import DEADLINE, TOTAL_DEADLINE
+from ..model.signals import CIRCUIT, DEADLINE, RATE, TOTAL_DEADLINE
 from .redact import clean
 from .sentence import duration, errno_text, number, size
 
@@ -30,7 +30,9 @@ Witness = Callable[[Mapping[str, Any], str | None], list[str]]
 def _errno(known: Mapping[str, Any], signal: str | None) -> list[str]:
     if text := errno_text(known.get("errno", -1)):
         return [f"errno {known['errno']} ({text})"]
-    return [f"error: {known['error']}"] if "error" in known else []
+    if "error" not in known or signal == RATE:  # there it is the rate, and stands with its setting
+        return []
+    return [f"{'why the circuit opened' if signal == CIRCUIT else 'error'}: {known['error']}"]
 
 
 def _silence(known: Mapping[str, Any], signal: str | None) -> list[str]:
@@ -86,10 +88,16 @@ def _limit(known: Mapping[str, Any], signal: str | None) -> list[str]:
         return []
     value = known.get("limit_value")
     line = f"limit: {known['limit']}" + (f" = {number(value)}" if isinstance(value, int | float) else "")
+    if signal == RATE and "error" in known:
+        return [f"{line} = {known['error']}"]
     if "timeout" not in known["limit"]:
         return [f"{line}, seen {known['seen']}" if "seen" in known else line]
     came = [f"{size(known['seen'])} had come"] if "seen" in known else []  # the limit is a time
     return [f"{line} s" if "limit_value" in known else line, *came]
+
+
+def _again(known: Mapping[str, Any], signal: str | None) -> list[str]:
+    return [f"worth asking again in {number(known['retry_after'])} s"] if "retry_after" in known else []
 
 
 def _tls(known: Mapping[str, Any], signal: str | None) -> list[str]:
@@ -148,5 +156,5 @@ def _servers(known: Mapping[str, Any], signal: str | None) -> list[str]:
 
 
 _WITNESSES: Final[tuple[Witness, ...]] = (
-    _errno, _silence, _body, _reuse, _network, _limit, _tls, _dns, _tried, _rule, _hint, _servers,
+    _errno, _silence, _body, _reuse, _network, _limit, _again, _tls, _dns, _tried, _rule, _hint, _servers,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from ..config.schema import ClientTimeouts, Gateway, Limits, Timeouts, Upstream
+from ..config.schema import ClientTimeouts, Gateway, Limits, Route, Timeouts, Upstream
 from ..model.cause import Cause
 from ..model.exchange import Attempt, Exchange
 from ..model.phases import PHASES
@@ -55,7 +55,14 @@ _UNKNOWN: Final = (
     ("limit_value", "its limit of {limit_value}", "its limit"),
     ("limit_value", "{limit_value}", "the number allowed"),
     ("limit", "passes {limit}", "is too large"),
+    ("limit", "{limit} is reached", "a limit is reached"),
     ("limit", "which {limit} forbids", "which the configuration forbids"),
+    ("error", "than the {error} that {limit} allows", "than {limit} allows"),
+    ("limit", "than the {error} that {limit} allows", "than the {error} that are allowed"),
+    ("limit", "than {limit} allows", "than a limit of the gateway or the platform allows"),
+    ("retry_after", "; it may ask again in {retry_after} s", ""),
+    ("retry_after", "; the next trial is due in {retry_after} s", ""),
+    ("status", "answered {status} itself", "answered with this error itself"),
     ("offset", ", at byte {offset}", ""),
     ("offset", " at byte {offset} of the body", ""),
     ("offset", " at byte {offset}", ""),
@@ -308,7 +315,11 @@ def setting(limit: str, upstream: str, cause: Cause | None) -> str:
         return f"upstream.{upstream or 'NAME'}.timeouts.{key}"
     if table == "" and key in Upstream.model_fields:
         return f"upstream.{upstream or 'NAME'}.{key}"
-    return f"gateway.{limit}" if table in Gateway.model_fields else limit
+    if table in Gateway.model_fields:
+        return f"gateway.{limit}"
+    if table in Upstream.model_fields:
+        return f"upstream.{upstream or 'NAME'}.{limit}"
+    return f"route.{limit}" if table in Route.model_fields else limit
 
 
 @lru_cache(256)

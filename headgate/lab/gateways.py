@@ -16,6 +16,7 @@ def headgate(setting: Setting) -> str:
     layout, lines = setting.layout, []
     gateway: dict[str, Any] = {
         "listen": [f"127.0.0.1:{setting.port}"],
+        "workers": 1,  # breakers, queues and pools are counted by each: with one, what is seen is what was sent
         "trusted_proxies": ["127.0.0.0/8"],
         "details_for": ["127.0.0.0/8"],
         "timeouts": {"head": "1s", "body": f"{HEAD}ms", "read": "1s", "idle": "10s"},

@@ -92,6 +92,7 @@ _REFUSED: Final = {
     408: "Sending took too long",
     413: "This is too large to send",
     414: "This address is too long",
+    429: "Too many requests in a short time",
     431: "Your browser sent too much",
     499: "The connection was closed",
     501: "This kind of request is not supported",

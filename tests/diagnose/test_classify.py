@@ -27,6 +27,8 @@ CAN_OCCUR: dict[str, Any] = {
     s.MAINTENANCE: (p.ADMIT,),
     s.NO_SERVER: EVERY,  # also where another try finds none
     s.LIMIT: EVERY,
+    s.CIRCUIT: EVERY,  # also where another try finds it open
+    s.RATE: (p.ADMIT,),
     s.OVERLOAD: EVERY,
     s.STOPPING: EVERY,
     s.CLIENT_MALFORMED: EVERY,
@@ -59,6 +61,7 @@ CAN_OCCUR: dict[str, Any] = {
     s.TOTAL_DEADLINE: EVERY,
     s.MALFORMED: ESTABLISHED,
     s.TOO_LARGE: ESTABLISHED,
+    s.ANSWERED: (p.HEAD,),
     s.UPGRADE: (p.SEND, p.HEAD),
     s.CODING: (p.HEAD, p.BODY),
     s.UNEXPECTED: EVERY,
@@ -172,6 +175,12 @@ def test_rows_name_only_rules_protocols_and_limits_that_exist() -> None:
         (p.ADMIT, s.CLIENT_MALFORMED, {"rule": "length-and-coding"}, "request-framing"),
         (p.ADMIT, s.CLIENT_MALFORMED, {"rule": "host-missing"}, "request-host-invalid"),
         (p.ADMIT, s.CLIENT_TOO_LARGE, {"limit": "request_line_bytes"}, "request-target-too-long"),
+        (p.ADMIT, s.LIMIT, {"limit": "max_requests", "limit_value": 3}, "server-limit-reached"),
+        (p.ADMIT, s.LIMIT, {"rule": "queue", "limit": "queue.wait", "limit_value": 2.0}, "queue-timed-out"),
+        (p.ADMIT, s.LIMIT, {"limit": "queue.size", "limit_value": 128}, "server-limit-reached"),
+        (p.ADMIT, s.CIRCUIT, {"error": "a probe failed", "retry_after": 10.0}, "circuit-open"),
+        (p.ADMIT, s.RATE, {"limit": "rate_limit.rate", "error": "1/s", "retry_after": 0.5}, "rate-limited"),
+        (p.HEAD, s.ANSWERED, {"status": 503}, "upstream-answered-error"),
         (p.BODY, "no such signal", {}, "gateway-error"),
     ],
 )

@@ -173,6 +173,8 @@ def test_words_that_everybody_says_are_not_fastlys_alone() -> None:
         ("blue-coat", "Network Error (tcp_error)", "connection-refused"),
         ("twitter", "code 130", "upstream-overloaded"),
         ("languages", "RemoteDisconnected", "closed-before-answer"),
+        ("languages", "io.github.resilience4j.circuitbreaker.CallNotPermittedException", "circuit-open"),
+        ("languages", "BrokenCircuitException", "circuit-open"),
         ("languages", "requests.exceptions.ReadTimeout", "response-timeout"),
         ("languages", "httpx.ConnectTimeout", "connection-timeout"),
         ("languages", "UND_ERR_HEADERS_TIMEOUT", "response-timeout"),

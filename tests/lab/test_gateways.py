@@ -66,6 +66,11 @@ def test_envoy_gets_json(tmp_path: Path) -> None:
     assert json.loads(KINDS["envoy"](setting(tmp_path, "envoy")))["static_resources"]["clusters"]
 
 
+def test_headgate_has_one_worker_unless_a_scenario_wants_more(tmp_path: Path) -> None:
+    written = write("headgate", setting(tmp_path, "headgate"), tmp_path)
+    assert load(str(written.path)).gateway.workers == 1
+
+
 def test_merge_goes_table_by_table() -> None:
     assert merge({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "e": 5}) == {"a": {"b": 1, "c": 4}, "d": 3, "e": 5}
 
