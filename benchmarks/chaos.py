@@ -137,8 +137,9 @@ class Gateway:
     def upgrade(self) -> None:
         """Let a new version take over, and return when the old one has ended."""
         os.kill(self.pid, signal.SIGUSR2)
-        wait_for(lambda: "takes over from process" in self.errors.read_text(), "the new version")
-        line = next(line for line in self.errors.read_text().splitlines() if f"takes over from process {self.pid}" in line)
+        words = f"takes over from process {self.pid}\n"
+        wait_for(lambda: self.notes(words), "the new version")
+        line = next(line for line in self.errors.read_text().splitlines() if f"{line}\n".endswith(words))
         old, self.pid = self.process, int(line.split(" note process ")[1].split()[0])
         old.wait(60)
 
