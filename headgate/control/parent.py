@@ -281,14 +281,23 @@ class Parent:
     def _upgrade(self) -> None:
         """Start a new version of the program, which ends this one when it is ready."""
         if self._heir or self._stopping:
-            self._note("no upgrade: " + ("one is under way" if self._heir else "this gateway is stopping"))
+            self._tell_upgrade(
+                "no upgrade: " + ("one is under way" if self._heir else "this gateway is stopping"), not self._heir
+            )
             return
         try:
             self._heir = self._successor()
         except OSError as error:
-            self._note(f"the new version cannot be started: {error}; this one goes on")
+            self._tell_upgrade(f"the new version cannot be started: {error}; this one goes on", failed=True)
         else:
-            self._note(f"upgrade: process {self._heir} takes over as soon as it is ready")
+            self._tell_upgrade(f"upgrade: process {self._heir} takes over as soon as it is ready", failed=False)
+
+    def _tell_upgrade(self, text: str, failed: bool) -> None:
+        """Note how an upgrade goes, and let the control process know, which is asked for it."""
+        self._note(text)
+        control = self._children[CONTROL].channel
+        if control is not None:
+            control.send({"do": "upgrade", "pid": self._heir, "failed": failed, "said": text})
 
     def _reap(self) -> None:
         while True:
@@ -299,8 +308,9 @@ class Parent:
             if pid == 0:
                 return
             if pid == self._heir:
+                said = f"the new version {_ending(status)}, so this one goes on; what it says of it stands above"
+                self._tell_upgrade(said, failed=True)
                 self._heir = 0
-                self._note(f"the new version {_ending(status)}, so this one goes on; what it says of it stands above")
             for child in self._children.values():
                 if child.pid == pid:
                     self._ended(child, status)

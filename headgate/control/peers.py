@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from ..net.link import Link
@@ -39,6 +39,11 @@ class Peer:
             return 0.0
         (begin, first), (end, last) = self._history[0], self._history[-1]
         return (last - first) / (end - begin) if end > begin else 0.0
+
+
+def all_draining(peers: Collection[Peer]) -> bool:
+    """Tell whether every worker said that it accepts nothing any more."""
+    return bool(peers) and all(peer.counts.get("draining", False) for peer in peers)
 
 
 class Totals:

@@ -23,6 +23,7 @@ from ..net.resolve import Resolver
 from ..net.seat import Seat, read_state, write_state
 from ..traffic.shared import Gauges
 from ..wire.limits import WireLimits
+from .admin import Admin
 from .checker import Checker
 from .desired import Desired, NotApplied
 from .peers import Peer, Totals
@@ -53,6 +54,7 @@ class Control:
         self.peers: dict[int, Peer] = {}
         self.totals = Totals()
         self.reloaded: dict[str, Any] = {}  # when a reload was last asked for, and what came of it
+        self.upgraded: dict[str, Any] = {}  # the same of a new version of the program
         self._seat = seat
         self._gauges = gauges
         self._loop = asyncio.get_running_loop()
@@ -77,8 +79,11 @@ class Control:
         self._check_health()
         ticking = self._loop.create_task(self._tick())
         self._seat.channel.send({"do": "ready"})
+        admin = Admin(self)
+        admin.start()
         await self._gone
         ticking.cancel()
+        await admin.end()
         for checker in self._checkers.values():
             checker.stop()
         if not self._orphaned:
@@ -142,6 +147,8 @@ class Control:
             message, fds = got
             if message.get("do") == "worker" and fds:
                 self.spawn(self._join(int(message["slot"]), int(message["pid"]), fds.pop(0)))
+            elif message.get("do") == "upgrade":
+                self.upgraded = {"at": time.time(), **{key: message[key] for key in ("pid", "failed", "said")}}
             for fd in fds:
                 os.close(fd)
 
