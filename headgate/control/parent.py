@@ -80,6 +80,7 @@ class Parent:
         self._stopping = False
         self._farewell = False  # the workers have ended, and the control process was told to
         self._deadline = float("inf")
+        self._reload_due = False  # a reload was asked for while the control process was not there
         self._complete = False  # every process was ready once
         self._code = 0
         self._heir = 0  # process id of the new version, while it starts
@@ -154,7 +155,8 @@ class Parent:
             signal.set_wakeup_fd(-1)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everyone; the parent translates
+            for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):  # a terminal sends the last to all; the parent translates
+                signal.signal(number, signal.SIG_IGN)
             self._selector.close()
             self._wake.close()
             self._waker.close()
@@ -212,6 +214,8 @@ class Parent:
         do = message.get("do")
         if do == "ready":
             child.ready = True
+            if child.slot == CONTROL and self._reload_due:
+                self._reload()
             self._first_time()
         elif do == "present" and fds:
             os.dup2(fds[0], self._present, inheritable=False)
@@ -259,13 +263,20 @@ class Parent:
                 for child in self._children.values():
                     self._tell(child, number)
             case signal.SIGHUP:
-                self._tell(self._children[CONTROL], number)
+                self._reload()
             case signal.SIGUSR2:
                 self._upgrade()
 
     def _tell(self, child: _Child, number: int) -> None:
         if child.pid:
             os.kill(child.pid, number)  # it is ours and not reaped yet, so the number is still its own
+
+    def _reload(self) -> None:
+        """Let the control process reload; one that is just starting is told when it is ready."""
+        control = self._children[CONTROL]
+        self._reload_due = not control.ready
+        if control.ready:
+            self._tell(control, signal.SIGHUP)
 
     def _stop(self) -> None:
         """Let the workers finish; the control process ends after them. A second call ends everything at once."""
@@ -317,7 +328,7 @@ class Parent:
 
     def _ended(self, child: _Child, status: int) -> None:
         """A process ended: start it again, unless all is to end, or it never ran."""
-        pid, child.pid = child.pid, 0
+        pid, child.pid, child.ready = child.pid, 0, False
         self._let_go(child)
         if child.slot != CONTROL:
             self._died(child.slot)
