@@ -52,19 +52,20 @@ class Aside:
         attempt, conn, server = flow.attempt, flow.conn, flow.server
         assert conn is not None
         assert server is not None
-        whole = len(self.body) == head.length
+        whole = len(self.body) == head.length and attempt.signal is None  # and nothing beyond it
         self.body = self.body[: head.length]
         now = attempt.t_end = flow.worker.clock()
         attempt.phase, attempt.signal = HEAD, ANSWERED
         attempt.body_received = len(self.body)
         attempt.facts = {"status": head.status, "body_received": len(self.body)}
         attempt.cause = classify(HEAD, ANSWERED, attempt.facts)
+        flow.conn = None
         flow.let_go(FAILED if flow.judged else LEFT, now)
-        flow.conn, flow.judged = None, False
         if head.keep_alive and whole and not conn.paused:
             conn.rest(now)
         else:
             conn.close()
+        flow.aside = self
         flow.tried.append(server)
         flow.ask_next(now)
 

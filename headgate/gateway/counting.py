@@ -52,8 +52,19 @@ class Counting:
         return Counting(memories(1), 0)
 
     def assign(self, config: Config, numbers: Mapping[str, int] | None) -> None:
-        """Take over which name has which gauge; None: decide it. Raises ValueError when there are more names than gauges."""
-        self._numbers = self._gauges.assign(gauge_names(config)) if numbers is None else dict(numbers)
+        """Take over which name has which gauge; None: decide it.
+
+        Raises ValueError when there are more names than gauges, or a name without a gauge; then all is as before.
+        """
+        names = gauge_names(config)
+        if numbers is None:
+            self._numbers = self._gauges.assign(names)
+            return
+        for name in names:
+            number = numbers.get(name)
+            if not isinstance(number, int) or not 0 <= number < self._gauges.capacity:
+                raise ValueError(f"no gauge is assigned to {name!r}")
+        self._numbers = dict(numbers)
 
     def of(self, name: str) -> Gauge:
         """Return the gauge of this name. Raises KeyError for one that was not assigned."""

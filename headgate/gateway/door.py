@@ -1,13 +1,14 @@
 """What may come in at all, before an upstream is asked for: rate limits, and requests at once of a route and of the gateway."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from ..config import schema
+from ..config.forms import parsed_rate
 from ..model.signals import LIMIT, OVERLOAD, RATE
 from ..traffic.gaugenames import REQUESTS, of_route
-from ..traffic.ratelimit import Buckets, Rate, fields, parse_rate
+from ..traffic.ratelimit import Buckets, Rate, fields
 from ..traffic.shared import Gauge
 from ..wire.fields import find
 
@@ -44,7 +45,7 @@ class Door:
         self._buckets: Buckets | None = None
         if (limit := route.rate_limit) is not None:
             self._text = limit.rate
-            self._rate = rate = parse_rate(limit.rate)
+            self._rate = rate = Rate(*parsed_rate(limit.rate))
             self._burst = limit.burst or rate.requests
             self._window = rate.window(self._burst)
             self._key = _key_of(limit.by)
@@ -91,11 +92,14 @@ def _key_of(by: str) -> Callable[["Ending"], bytes]:
 
 
 def _address(flow: "Ending") -> bytes:
-    """Return the client's address, IPv6 by its network of 64 bits."""
+    """Return the client's address, IPv6 by its network of 64 bits; an IPv4 address is the same in either way of writing it."""
     text = flow.client
     if ":" not in text:
         return text.encode()
     try:
-        return b"%x" % (int(ip_address(text.partition("%")[0])) & _NETWORK)
+        address = IPv6Address(text.partition("%")[0])
     except ValueError:
         return text.encode()
+    if (mapped := address.ipv4_mapped) is not None:
+        return str(mapped).encode()
+    return b"%x" % (int(address) & _NETWORK)

@@ -3,7 +3,6 @@
 `fail` is the only fork: it names the cause, asks `may_retry`, and goes back to `pick`, answers, or cuts.
 """
 
-from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from ..diagnose.classify import classify
@@ -11,17 +10,16 @@ from ..model.cause import Cause
 from ..model.facts import Facts
 from ..model.methods import IDEMPOTENT
 from ..model.phases import ADMIT, SEND
-from ..model.signals import CLIENT_DEADLINE, CLIENT_GONE, EOF, LIMIT, NO_SERVER, RESET, TOTAL_DEADLINE
+from ..model.signals import CLIENT_DEADLINE, CLIENT_GONE, EOF, RESET, TOTAL_DEADLINE
 from ..wire.fields import find
 from .evidence import gather
 from .gate import FAILED, LEFT, SERVED
 from .retry import may_retry
-from .retrying import MOST_TRIES
+from .retrying import KEPT
 from .underway import UnderWay
 
 if TYPE_CHECKING:
     from .aside import Aside
-    from .gate import Gate
     from .pool import Server
 
 
@@ -29,10 +27,6 @@ class Ending(UnderWay):
     """An exchange under way, and the ways in which it ends."""
 
     __slots__ = ()
-
-    @abstractmethod
-    def pick(self, now: float) -> None:
-        """Choose a server and begin a try."""
 
     def finish(self) -> None:
         """The response is complete: keep the connections where that is possible, and the record."""
@@ -115,7 +109,7 @@ class Ending(UnderWay):
         )
         if verdict == "again-idempotent" and not retrying.spend(now):
             return "not-budget"
-        if verdict in ("not-elsewhere", "not-attempts") and phase < SEND and self._may_be_held(now):
+        if verdict in ("not-elsewhere", "not-attempts") and phase < SEND and self.may_be_held(now):
             return "again-held"
         return verdict
 
@@ -123,61 +117,17 @@ class Ending(UnderWay):
         """Tell whether the request may reach a server twice: by its method, or because its client says so."""
         return self.method in IDEMPOTENT or (self.retrying.keyed and find(self.raw, b"idempotency-key") is not None)
 
-    def _may_be_held(self, now: float) -> bool:
-        """Tell whether the request may wait for a server to come back."""
-        hold = self.retrying.hold
-        return hold > 0 and now < self.t_begin + hold and len(self.attempts) < MOST_TRIES
-
     def _again(self, verdict: str, kept: bool, now: float) -> None:
         """Try again: at once where another server is asked or a kept connection replaced, else after a pause."""
         self._fresh = kept
-        if kept:
-            self.pick(now)
-            return
-        tries, same = len(self.tried), not self.group.elsewhere(self.tried)
         if verdict == "again-held":
             self.tried.clear()
-            tries, same = len(self.attempts), True
-        pause = self.retrying.pause(tries, same=same)
-        if pause > 0:
-            self._wait(pause)
-        else:
+            del self.attempts[KEPT // 2 : -KEPT // 2]
+            self.hold()
+        elif kept or self.group.elsewhere(self.tried):
             self.pick(now)
-
-    # Waiting for the next try.
-
-    def _wait(self, seconds: float) -> None:
-        """Go on with `pick` after a pause."""
-        self._timer = self.worker.loop.call_later(seconds, self._pause_over)
-
-    def _pause_over(self) -> None:
-        self._timer = None
-        self.pick(self.worker.clock())
-
-    def wait_in(self, gate: "Gate") -> None:
-        """It stands in the queue of its upstream, and is told when that is over."""
-        self._waits_in = gate
-        self.wait_since = self.worker.clock()
-
-    def waited(self, too_long: Facts | None) -> None:
-        """The time in the queue is over: there is room, or (with the facts) it was too long."""
-        self._waits_in = None
-        if too_long is not None:
-            self.refuse(LIMIT, too_long)
         else:
-            self.queued = True
-            self.pick(self.worker.clock())
-
-    def _stop_waiting(self) -> bool:
-        """Leave the queue, or end the pause; False when it did not wait."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            return True
-        gate, self._waits_in = self._waits_in, None
-        if gate is not None:
-            gate.forget(self)
-        return gate is not None
+            self.wait(self.retrying.pause(len(self.tried)))
 
     def _blame(self, cause: Cause) -> None:
         """This is what the client will be told, unless it has a response already."""
@@ -193,21 +143,22 @@ class Ending(UnderWay):
         attempt.facts = facts = gather(attempt, self.conn, facts, now)
         attempt.cause = cause = classify(phase, signal, facts)
         attempt.t_end = now
-        if self.waiting_dial is not None:
-            self.waiting_dial.cancel()
-            self.waiting_dial = None
-        if self.conn is not None:
-            self.conn.abandon()
-            self.conn = None
-        if self.server is not None:
-            self.let_go(FAILED if cause.strike else LEFT, now)
+        self.let_go(FAILED if cause.strike else LEFT, now)
         return cause
 
     def let_go(self, how: str, now: float) -> None:
-        """Count the try under way out of its server."""
+        """End the try under way, with its connection where it still has one, and count it out of its server."""
+        self.stop_timer()
+        if self.waiting_dial is not None:
+            self.waiting_dial.cancel()
+        if self.conn is not None:
+            self.conn.abandon()
+        self.conn = self.waiting_dial = self.setting_aside = None
+        self.judged = False
         server, self.server = self.server, None
         assert server is not None
         server.busy -= 1
+        self.group.waited(server, now, now - self.attempt.t_start)
         if (gate := self.group.gate) is not None:
             gate.ended(self.breaker_pass, server, now, how, -1.0)
 
@@ -220,11 +171,6 @@ class Ending(UnderWay):
     def leave_try(self, now: float) -> None:
         """Let go of the try under way without a failure: its hedge was quicker."""
         self.attempt.verdict, self.attempt.t_end = "hedged", now
-        if self.waiting_dial is not None:
-            self.waiting_dial.cancel()
-        if self.conn is not None:
-            self.conn.abandon()
-        self.conn = self.waiting_dial = None
         self.let_go(LEFT, now)
 
     def refuse(self, signal: str, facts: Facts | None = None) -> None:
@@ -242,7 +188,8 @@ class Ending(UnderWay):
         facts.setdefault("elapsed_ms", round((now - self.t_begin) * 1000))
         facts.setdefault("body_received", self.received)
         phase = self.attempt.phase if self.attempts else ADMIT
-        self._stop_waiting()
+        if self.waits and self.server is None:
+            self.stop_waiting()
         if self.server is not None:
             self._end_attempt(phase, signal, facts, now)
             self.attempt.verdict = "not-wanted"
@@ -269,16 +216,20 @@ class Ending(UnderWay):
 
     def out_of_time(self) -> None:
         """The time for the whole exchange is up."""
+        if self.hedge is not None:
+            self.hedge.leave()
         if self.server is not None:
             facts: Facts = {"limit": "timeouts.total", "limit_value": self.group.settings.timeouts.total}
             self.fail(self.attempt.phase, TOTAL_DEADLINE, facts)
-        elif self._stop_waiting():
-            last = self.attempts[-1].cause if self.attempts else None
-            if last is None:
-                self.refuse(NO_SERVER, {"servers": self.group.describe()})
-            else:
+        elif self.waits:
+            unseen = self.out_of_patience(self.worker.clock())
+            self.stop_waiting()
+            last = self.attempt.cause if self.attempts else None
+            if last is not None:
                 self._blame(last)
                 self._conclude()
+            elif unseen is not None:
+                self.refuse(*unseen)
 
     def _leave(self, now: float) -> None:
         """Nobody is left to answer."""
@@ -311,7 +262,7 @@ class Ending(UnderWay):
 
     def _relay(self, aside: "Aside") -> None:
         """Relay the last real answer of a server: no further try brought a better one."""
-        self.aside = self.cause = None
+        self.aside = self.cause = self.signal = self.facts = None
         keep = self._keep = self._keep and self.request_done and not self.worker.stopping
         self.status = aside.head.status
         lines = aside.lines(self, keep=keep)

@@ -24,7 +24,7 @@ from .bodycheck import BodyCheck
 from .dial import Dial
 from .ending import Ending
 from .forwarding import is_dated, is_loop, last_hop, request_lines, response_lines, within
-from .hedge import Hedge
+from .hedge import Hedge, may_be_hedged
 from .router import Miss, Route
 from .splice import WORTH
 from .tunnel import Tunnel, refusal
@@ -103,10 +103,12 @@ class Flow(Ending):
     def pick(self, now: float) -> None:
         """Choose a server and begin a try, on a kept connection where there is one."""
         group = self.group
+        if group.replaced:
+            group = self.group = self.worker.groups.get(group.name, group)
         server = group.pick(self)
         if server is None:
-            if self._may_be_held(now):
-                self._wait(self.retrying.pause(len(self.attempts) + 1, same=True))
+            if self.may_be_held(now):
+                self.hold()
             else:
                 self.refuse(NO_SERVER, {"servers": group.describe()})
             return
@@ -135,11 +137,14 @@ class Flow(Ending):
         worker = self.worker
         dial = Dial(server.target, self.attempt, lambda: Upstream(worker, server), self.dialled, self.not_dialled)
         self.waiting_dial = dial
+        if not self.retrying.plain:
+            self.bound_try()
         dial.start()
 
     def dialled(self, _transport: BaseTransport, protocol: BaseProtocol) -> None:
         """There is a connection."""
         self.waiting_dial = None
+        self.stop_timer()
         conn = cast(Upstream, protocol)
         conn.address = self.attempt.address
         self.attempt.opened = conn.opened
@@ -191,10 +196,8 @@ class Flow(Ending):
     def _expect_head(self, conn: Upstream, now: float) -> None:
         """Bound the time of this try, and be ready to ask a second server beside it."""
         retrying = self.retrying
-        limit = now + self.group.settings.timeouts.head
-        own = self.attempt.t_start + retrying.per_try if retrying.per_try else limit
-        conn.arm("per_try" if own < limit else "head", min(own, limit))
-        if retrying.hedge_after and len(self.attempts) == 1 and self.upload is None and self.repeatable():
+        conn.arm(*retrying.until_head(self.attempt.t_start, now, self.group.settings.timeouts.head))
+        if retrying.hedge_after and self.hedge is None and not self.tried and may_be_hedged(self):
             self.hedge = Hedge(self, retrying.hedge_after)
 
     def server_is_full(self) -> None:
@@ -276,8 +279,8 @@ class Flow(Ending):
             self.group.bad(self.server, self, now, unsent=False)
         if not self.retrying.statuses or not may_be_put_aside(self, head, now):
             return False
-        self.aside = Aside(self, head)
-        self.aside.begin(rest, now)
+        self.setting_aside = Aside(self, head)
+        self.setting_aside.begin(rest, now)
         return True
 
     def _interim_came(self, head: ResponseHead, rest: bytes) -> None:
@@ -306,6 +309,8 @@ class Flow(Ending):
         if (names := refusal(offered if self.request_done else b"", head)) is not None:
             self.fail(HEAD, UPGRADE, {"offered": names[0], "accepted": names[1]})
             return
+        if self.hedge is not None:
+            self.hedge.leave()
         self.started = True
         self._keep = False
         self.status = 101
@@ -336,8 +341,8 @@ class Flow(Ending):
 
     def body_came(self, piece: bytes) -> None:
         """Relay a piece of the response body."""
-        if not self.started and self.aside is not None:
-            self.aside.take(piece)
+        if self.setting_aside is not None:
+            self.setting_aside.take(piece)
             return
         self.attempt.body_received += len(piece)
         if self._check is not None and (fault := self._check.piece(piece)) is not None:
@@ -347,8 +352,8 @@ class Flow(Ending):
 
     def body_ended(self, piece: bytes, trailers: bytes) -> None:
         """Relay the last piece of the response body, and end."""
-        if not self.started and self.aside is not None:
-            self.aside.take(piece)
+        if self.setting_aside is not None:
+            self.setting_aside.take(piece)
             return
         self.attempt.body_received += len(piece)
         check = self._check

@@ -10,8 +10,8 @@ from ..config.resilience import Breaker as BreakerRules
 from ..config.schema import Upstream as Settings
 from ..model.facts import Facts
 from ..model.signals import CIRCUIT, LIMIT
-from ..traffic.breaker import Breaker
-from ..traffic.gaugenames import busy, idle, of_upstream
+from ..traffic.breaker import CLOSED, Breaker
+from ..traffic.gaugenames import busy, of_upstream
 from ..traffic.gradient import Gradient
 from ..traffic.queue import WaitingRoom
 from ..traffic.shared import Gauge
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .ending import Ending
     from .group import Group
     from .pool import Server
+    from .underway import UnderWay
 
 
 def _adaptive(rules: Adaptive, workers: int) -> Gradient:
@@ -62,11 +63,8 @@ class Gate:
         for server in group.servers:
             if self._each:
                 self._busy[server] = counting.of(busy(name, server.label))
-            if self._links:
-                server.idle_gauge = counting.of(idle(name, server.label))
-                server.keeps = min(server.settings.connections, settings.max_connections // counting.workers)
         queue, breaker, adaptive = settings.queue, settings.breaker, settings.adaptive
-        self._room: WaitingRoom[Ending] | None = WaitingRoom(queue.size, queue.wait) if queue is not None else None
+        self._room: WaitingRoom[UnderWay] | None = WaitingRoom(queue.size, queue.wait) if queue is not None else None
         self._adaptive = _adaptive(adaptive, counting.workers) if adaptive is not None else None
         self._breaker = _breaker(breaker) if breaker is not None else None
 
@@ -83,7 +81,7 @@ class Gate:
             return None
         waits = self._room is not None and len(self._room) > 0 and not flow.queued
         full = self._full() if not waits else ("queue", 0)
-        room = None if full else self._with_room(server)
+        room = None if full else self._with_room(server, flow.tried)
         if room is None:
             self._turn_away(flow, full or self._full_server(server), now)
             return None
@@ -95,16 +93,16 @@ class Gate:
         self._enter(room)
         return room
 
-    def beside(self, server: "Server", now: float) -> int | None:
-        """Let a second try of a request in beside the first; None when there is no room, else the breaker's pass."""
-        breaker = self._breaker
-        if self._full() or (self._each and not self._has_room(server)) or (self._room is not None and len(self._room)):
-            return None
-        given = breaker.allow(now) if breaker is not None else 0
-        if breaker is not None and not given:
-            return None
+    def has_room_beside(self, server: "Server") -> bool:
+        """Tell whether a second try of a request may go to a server, beside the first: never instead of one that waits."""
+        calm = self._breaker is None or self._breaker.state is CLOSED
+        waiting = self._room is not None and len(self._room) > 0
+        return calm and not waiting and not self._full() and (not self._each or self._has_room(server))
+
+    def enter_beside(self, server: "Server", now: float) -> int:
+        """Let a second try in; return the breaker's pass."""
         self._enter(server)
-        return given
+        return self._breaker.allow(now) if self._breaker is not None else 0
 
     def _enter(self, server: "Server") -> None:
         self._under_way += 1
@@ -122,12 +120,12 @@ class Gate:
             return "adaptive", self._adaptive.limit
         return None
 
-    def _with_room(self, server: "Server") -> "Server | None":
-        """Return the server, or the least busy usable one that has room."""
+    def _with_room(self, server: "Server", tried: "list[Server]") -> "Server | None":
+        """Return the server, or the least busy usable one that has room, one that was not tried where there is one."""
         if not self._each or self._has_room(server):
             return server
         others = [other for other in self._group.usable if self._has_room(other)]
-        return min(others, key=lambda other: other.busy / other.share) if others else None
+        return min(others, key=lambda other: (other in tried, other.busy / other.share)) if others else None
 
     def _has_room(self, server: "Server") -> bool:
         under_way = self._busy[server].total()
@@ -180,7 +178,7 @@ class Gate:
         if self._room is not None and len(self._room):
             self._group.worker.loop.call_soon(self.advance)
 
-    def forget(self, flow: "Ending") -> None:
+    def forget(self, flow: "UnderWay") -> None:
         """A waiting request waits no more."""
         if self._room is not None:
             self._room.leave(flow)
@@ -192,7 +190,7 @@ class Gate:
             return
         now = self._group.clock()
         for flow in room.overdue(now):
-            flow.waited(self._late(flow, now))
+            flow.waited(self.late(flow, now))
         for _ in range(len(room)):
             if self._full() or (self._each and not any(self._has_room(server) for server in self._group.usable)):
                 return
@@ -201,11 +199,17 @@ class Gate:
                 return
             following.waited(None)
 
-    def _late(self, flow: "Ending", now: float) -> Facts:
+    def late(self, flow: "UnderWay", now: float) -> Facts:
+        """Return what is known of a request that waited too long."""
         queue = self._settings.queue
         assert queue is not None
         waited = round((now - flow.wait_since) * 1000)
         return {"rule": "queue", "limit": "queue.wait", "limit_value": queue.wait, "elapsed_ms": waited}
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(self._room) if self._room is not None else 0
 
     # Seeing.
 

@@ -5,12 +5,14 @@ What may be used is worked out when a server's state or share changes, never per
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..config import schema
 from ..config.forms import statuses
 from ..traffic.balance import KEYED, POLICIES, Only, Policy
 from ..traffic.ejection import Ejection, Outliers
+from ..traffic.gaugenames import idle
 from ..traffic.health import TRAFFIC, Health
 from ..traffic.latency import fade, observe
 from ..traffic.priority import usable
@@ -19,6 +21,7 @@ from ..wire.fields import find
 from .gate import Gate
 from .pool import Server
 from .retrying import Retrying
+from .servers import tls_files
 
 if TYPE_CHECKING:
     from .ending import Ending
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 DOUBT: Final = 3
 """Failures of a server in a row after which it gets a tenth of its share, until it answers somebody. That is no ejection, for
 which one client with one bad path must not be enough, but keeps a server that fails everything from using up the retries."""
+HEAVIEST: Final = 1000
+"""Largest weight of a server."""
 STEPS: Final = 10
 """Shares of a server for each unit of its weight; slow start gives it one more with each tenth of its time."""
 
@@ -35,27 +40,35 @@ class Group:
     """One upstream of the configuration."""
 
     __slots__ = (
-        "_key", "_plain", "_policy", "_told", "attentive", "bad_statuses", "checks_bodies", "clock", "gate", "name", "notes",
-        "outliers", "panic", "requests", "retrying", "servers", "settings", "sticky", "timed", "usable", "worker",
+        "_key", "_plain", "_policy", "_shares", "_told", "attentive", "bad_statuses", "checks_bodies", "clock",
+        "gate", "name", "notes", "outliers", "panic", "replaced", "requests", "retrying", "servers", "settings",
+        "sticky", "timed", "tls_files", "usable", "worker",
     )  # fmt: skip
 
-    def __init__(self, name: str, settings: schema.Upstream, worker: "Worker", servers: Sequence[Server]) -> None:
-        """servers: those of the settings, in their order; some may have served an earlier configuration."""
+    servers: list[Server]
+    retrying: Retrying
+    requests: int  # ever, those of the groups before included
+
+    def __init__(
+        self, name: str, settings: schema.Upstream, worker: "Worker", servers: list[Server], before: "Group | None" = None
+    ) -> None:
+        """servers: those of the settings, in their order; some may have served an earlier configuration, in the group before."""
         self.name = name
         self.settings = settings
         self.worker = worker
         self.clock = worker.clock
-        # Bodies are looked at on their way through, rather than only moved.
-        self.checks_bodies = settings.check_content_coding or worker.limits.response_body_bytes > 0
+        self.tls_files = tls_files(settings.tls)
+        self.heed(worker.limits)
         self.bad_statuses = statuses(settings.ejection.statuses)
         self.timed = settings.policy == "peak-ewma"
-        self.retrying = Retrying(settings.retry)
+        self.retrying = Retrying.like(settings.retry, before.retrying if before is not None else None)
         self.sticky = _sticky(settings, worker)
         self.servers = servers
         self.usable: list[Server] = []
         self.notes = False  # there is something to be told beside responses
         self.panic = False  # no server looks usable, so all are asked
-        self.requests = 0
+        self.requests = before.requests if before is not None else 0
+        self.replaced = False  # by a group of a later configuration
         rules = settings.ejection
         self.outliers = Outliers(
             max(1, round(rules.window)), rules.failures, rules.share, rules.connects, 2 * rules.failures,
@@ -64,6 +77,7 @@ class Group:
         self._key = _key_of(settings.hash_on) if settings.policy in KEYED and settings.hash_on is not None else None
         self._plain = self.sticky is None and self._key is None
         self._policy: Policy[Server] | None = None
+        self._shares: list[tuple[Server, int]] = []  # what the policy was made of
         self._told = False  # the control process said how the servers are
         for server, about in zip(servers, settings.servers, strict=True):
             self._join(server, about)
@@ -82,6 +96,20 @@ class Group:
             server.health.hear("maintenance", "down = true in the configuration", self.worker.wall())
         if self.sticky is not None:
             server.sticky_id = self.sticky.server_id(server.label)
+        counting, most, keeps = self.worker.counting, self.settings.max_connections, server.settings.connections
+        if most:
+            server.limit_idle(min(keeps, most // counting.workers), counting.of(idle(self.name, server.label)))
+        else:
+            server.limit_idle(keeps, None)
+
+    def heed(self, limits: schema.Limits) -> None:
+        """Take over what the limits of the gateway mean here."""
+        # Bodies are looked at on their way through, rather than only moved.
+        self.checks_bodies = self.settings.check_content_coding or limits.response_body_bytes > 0
+
+    def leave(self) -> None:
+        """Another group takes the place of this one: what runs ends here, and further tries are made there."""
+        self.replaced = True
 
     # Choosing.
 
@@ -89,20 +117,21 @@ class Group:
         """Return the server for the next try, one that was not tried where there is one; None when no server may be used."""
         policy = self._policy
         if policy is None:
-            return None
+            return self._bound(flow)  # a server that is drained still serves those that are bound to it
         if flow.tried:
             return self._another(flow, policy)
         return policy.pick() if self._plain else self._placed(flow, policy)
 
     def _placed(self, flow: "Ending", policy: Policy[Server]) -> Server:
         """Return the server that this client, or this request, belongs to."""
-        if self.sticky is not None:
-            bound = self.sticky.server_of(_cookies(flow))
-            if bound is not None:
-                for server in self.servers:
-                    if server.sticky_id == bound and server.health.bound:
-                        return server
-        return policy.pick(self._key(flow) if self._key is not None else b"")
+        return self._bound(flow) or policy.pick(self._key(flow) if self._key is not None else b"")
+
+    def _bound(self, flow: "Ending") -> Server | None:
+        """Return the server that the client's cookie binds it to, None without one or when that may not be asked."""
+        bound = self.sticky.server_of(_cookies(flow)) if self.sticky is not None else None
+        if bound is None:
+            return None
+        return next((server for server in self.servers if server.sticky_id == bound and server.health.bound), None)
 
     def _another(self, flow: "Ending", policy: Policy[Server]) -> Server:
         tried = flow.tried
@@ -110,10 +139,17 @@ class Group:
         if server not in tried:
             return server
         spare = [other for other in self.servers if other.health.last_resort and other not in tried]
-        return min(spare, key=lambda other: other.busy / other.share) if spare else server
+        if not spare:
+            return server
+        return min(spare, key=lambda other: (not other.health.usable, other.priority, other.busy / other.share))
 
     def beside(self, flow: "Ending") -> Server | None:
-        """Return a usable server for a second try beside the one under way, None when there is no other."""
+        """Return a usable server for a second try beside the one under way, None when there is no other.
+
+        None also where a client belongs to one server: quickly answered by another, it would be bound to that.
+        """
+        if self.sticky is not None:
+            return None
         taken = [*flow.tried, flow.server]
         others = [server for server in self.usable if server not in taken]
         return min(others, key=lambda server: server.busy / server.share) if others else None
@@ -155,6 +191,8 @@ class Group:
     def bad(self, server: Server, flow: "Ending", now: float, unsent: bool) -> None:
         """A request failed on the server's account. unsent: before anything of it was sent."""
         server.failed += 1
+        if self.replaced or server.retired:
+            return  # those who decide now have seen nothing of it
         self._settle(server, now)
         server.suspect = True
         if not self.settings.ejection.enabled:
@@ -165,6 +203,11 @@ class Group:
             self.worker.tell({"ejected": self.name, "server": server.label, "until": ejection.until, "why": ejection.why})
         elif server.record.run == DOUBT and self._warm(server, now):
             self._arrange()
+
+    def waited(self, server: Server, now: float, seconds: float) -> None:
+        """A try ended without an answer: its server is at least as slow as that."""
+        if self.timed and seconds > server.cost:
+            server.cost, server.cost_at = seconds, now
 
     def _eject(self, server: Server, ejection: Ejection) -> None:
         server.ejected_at = self.clock()
@@ -218,67 +261,90 @@ class Group:
 
     # What the control process says.
 
-    def told(self, states: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take over what is known of the servers: label → {"health": snapshot, "weight": number,
-        "until": end of an ejection, "pardoned": when one was last ended before its time}; both monotonic seconds, 0 for none.
+    def understand(self, states: Any) -> "list[tuple[Server, Told]]":
+        """Read what is told of the servers: label → what `Told.of` reads. Raises KeyError, TypeError or ValueError."""
+        if not isinstance(states, Mapping):
+            raise TypeError(f"{self.name}: what is told of its servers is no object")
+        return [(server, Told.of(states[server.label])) for server in self.servers if server.label in states]
 
-        Raises KeyError, TypeError or ValueError for what makes no sense.
-        """
+    def told(self, states: "Sequence[tuple[Server, Told]]") -> None:
+        """Take over what is known of the servers (`understand`)."""
         now = self.clock()
-        for server in self.servers:
-            if (state := states.get(server.label)) is not None:
-                was, why = server.health.usable, server.health.why
-                self._take(server, state, now, why)
-                if server.health.usable and not was and self._told:
-                    server.warm_since = now
-                self._warm(server, now)
+        for server, state in states:
+            was = server.health.usable
+            self._take(server, state, now)
+            if server.health.usable and not was and self._told:
+                server.warm_since = now
+            self._warm(server, now)
         self._told = True
         self._arrange()
 
-    def _take(self, server: Server, state: Mapping[str, Any], now: float, why: str) -> None:
+    def _take(self, server: Server, state: "Told", now: float) -> None:
         """Take over what is known of one server; an ejection of this worker's own, which they may not know of yet, stays."""
-        health = Health.of(state["health"])
-        weight, until, pardoned = int(state["weight"]), float(state["until"]), float(state["pardoned"])
-        record = server.record
+        record, health = server.record, state.health
         if health.says(TRAFFIC) == "ejected":
-            record.until = max(record.until, until)
-        elif record.until > now and server.ejected_at > pardoned:
-            health.hear("ejected", why, self.worker.wall())
+            record.until = max(record.until, state.until)
+        elif record.until > now and server.ejected_at > state.pardoned:
+            health.hear("ejected", server.health.why, self.worker.wall())
         elif record.until:
+            served_out = record.until <= now
             self.outliers.release(record, now)
-        server.health, server.weight = health, weight
+            record.trial = server.suspect = served_out  # who was pardoned is not on trial
+        server.health, server.weight = health, state.weight
 
     def _arrange(self) -> None:
-        """Make the list of usable servers, and the policy over it, anew."""
+        """Make the list of usable servers anew, and the policy over it where that has changed."""
         for server in self.servers:
-            server.record.barred = server.health.says(TRAFFIC) != "ejected" and not server.health.usable
+            server.record.barred = not server.health.usable and not server.record.until
         chosen = usable(self.servers, lambda server: server.health.usable, lambda server: server.health.last_resort)
         if chosen.panic != self.panic:
             self.panic = chosen.panic
             self.worker.recorder.note(
                 f"{self.name}: every server looks down, so all are asked all the same (fail open)"
                 if self.panic
-                else f"{self.name}: a server is up again"
+                else f"{self.name}: {'a server is up again' if chosen.servers else 'no server may be asked any more'}"
             )
         self.notes = self.panic or self.sticky is not None
         self.usable = chosen.servers
+        shares = [(server, server.share) for server in self.usable]
+        if shares != self._shares:
+            self._shares = shares
+            self._policy = self._make_policy()
+
+    def _make_policy(self) -> Policy[Server] | None:
         if not self.usable:
-            self._policy = None
-        elif len(self.usable) == 1:
-            self._policy = Only(self.usable)
-        else:
-            self._policy = POLICIES[self.settings.policy](self.usable)
+            return None
+        return Only(self.usable) if len(self.usable) == 1 else POLICIES[self.settings.policy](self.usable)
 
     def describe(self) -> list[dict[str, str]]:
         """Return each server and why it cannot be used, as evidence."""
         return [{"server": s.label, "state": s.health.state, "why": s.health.why} for s in self.servers]
 
 
+class Told(NamedTuple):
+    """What the control process knows of one server."""
+
+    health: Health
+    weight: int
+    until: float  # end of an ejection, monotonic seconds; 0: none
+    pardoned: float  # when an ejection was last ended before its time; 0: never
+
+    @staticmethod
+    def of(data: Any) -> "Told":
+        """Read one from what JSON has. Raises KeyError, TypeError or ValueError for what makes no sense."""
+        weight, until, pardoned = data["weight"], float(data["until"]), float(data["pardoned"])
+        if type(weight) is not int or not 1 <= weight <= HEAVIEST:
+            raise ValueError(f"a server's weight is a whole number from 1 to {HEAVIEST}, not {weight!r:.40}")
+        if not (0 <= until < inf and 0 <= pardoned < inf):
+            raise ValueError(f"times of an ejection are seconds from 0 on, not {until} and {pardoned}")
+        return Told(Health.of(data["health"]), weight, until, pardoned)
+
+
 def _sticky(settings: schema.Upstream, worker: "Worker") -> Sticky | None:
     chosen = settings.sticky
     if chosen is None:
         return None
-    age = round(chosen.max_age) if chosen.max_age is not None else None
+    age = max(1, round(chosen.max_age)) if chosen.max_age is not None else None
     return Sticky(chosen.cookie, worker.counting.secret, max_age=age, secure=worker.secured)
 
 

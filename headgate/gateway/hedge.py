@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from .pool import Server
 
 
+def may_be_hedged(flow: "Flow") -> bool:
+    """Tell whether a request may be sent to two servers at once."""
+    return flow.upload is None and not flow.head.upgrade and flow.repeatable()
+
+
 class Hedge:
     """The second try of one exchange: first a timer, then a connection like the first one."""
 
     __slots__ = ("_dial", "_flow", "_pass", "_taken", "_timer", "attempt", "conn", "group", "idle", "method", "request_done",
-                 "running", "server", "started")  # fmt: skip
+                 "retrying", "running", "server", "started")  # fmt: skip
 
     attempt: Attempt  # these two are set when it begins
     server: "Server"
@@ -36,6 +41,7 @@ class Hedge:
         """after: seconds from now until the second server is asked."""
         self._flow = flow
         self.group = flow.group
+        self.retrying = flow.retrying
         self.method = flow.method
         self.idle = flow.idle
         self.request_done = True
@@ -52,15 +58,12 @@ class Hedge:
         flow, group = self._flow, self.group
         now = flow.worker.clock()
         server = group.beside(flow)
-        if flow.conn is None or server is None or not flow.retrying.spend(now):
+        let_in = server is not None and (group.gate is None or group.gate.has_room_beside(server))
+        if server is None or not let_in or not flow.retrying.spend(now):
             flow.hedge = None
             return
         if group.gate is not None:
-            given = group.gate.beside(server, now)
-            if given is None:
-                flow.hedge = None
-                return
-            self._pass = given
+            self._pass = group.gate.enter_beside(server, now)
         self.running = True
         self.server = server
         server.busy += 1
@@ -105,7 +108,7 @@ class Hedge:
         if self.conn is conn and not conn.paused:
             attempt.t_sent = now = worker.clock()
             attempt.phase = HEAD
-            conn.arm("head", now + self.group.settings.timeouts.head)
+            conn.arm(*self.retrying.until_head(attempt.t_start, now, self.group.settings.timeouts.head))
 
     # What its connection tells.
 
@@ -116,7 +119,12 @@ class Hedge:
         """The server reads again."""
 
     def head_came(self, head: ResponseHead, rest: bytes, now: float) -> None:
-        """This server is the quicker one: let the first go, and relay its answer."""
+        """This server is the quicker one: let the first go, and relay its answer. An interim response is none yet."""
+        if head.status < 200 and head.status != 101:
+            if rest and self.conn is not None:
+                self.attempt.received -= len(rest)  # they are counted again
+                self.conn.feed(rest)
+            return
         self._flow.leave_try(now)
         self.take_over()
         self._flow.head_came(head, rest, now)
@@ -128,7 +136,7 @@ class Hedge:
         attempt.phase, attempt.signal, attempt.t_end = phase, signal, now
         attempt.facts = facts = gather(attempt, self.conn, facts, now)
         attempt.cause = cause = classify(phase, signal, facts)
-        attempt.verdict = "not-attempts"
+        attempt.verdict = "again-hedged"
         self._end(now, FAILED if cause.strike else LEFT)
         if cause.strike:
             self.group.bad(server, flow, now, unsent=phase < SEND)
@@ -151,6 +159,8 @@ class Hedge:
         flow.conn, flow.waiting_dial = self.conn, self._dial
         if self.conn is not None:
             self.conn.flow = flow
+        else:
+            flow.bound_try()
 
     def leave(self) -> None:
         """The first try answered, or nobody waits any more: let the second go."""

@@ -81,6 +81,19 @@ class Server:
             self.idle_gauge.up()
         return True
 
+    def limit_idle(self, keeps: int, gauge: Gauge | None) -> None:
+        """Keep at most so many idle connections from now on, and count them in the gauge where there is one."""
+        for _ in self.idle:
+            if self.idle_gauge is not None:
+                self.idle_gauge.down()
+            if gauge is not None:
+                gauge.up()
+        self.keeps, self.idle_gauge = keeps, gauge
+        while len(self.idle) > keeps:
+            connection = self.idle[0]
+            self.drop(connection)
+            connection.close()
+
     def drop(self, connection: "Upstream") -> None:
         """Forget an idle connection that ended."""
         try:

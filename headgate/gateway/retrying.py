@@ -7,10 +7,8 @@ from ..config.resilience import Retry
 from ..traffic.backoff import pause
 from ..traffic.budget import Budget
 
-AT_ONCE = 0.0
-"""No pause: the next try goes to another server, or replaces a kept connection that had closed."""
-MOST_TRIES = 100
-"""Tries of one request in all, those while it is held included: its record must stay small."""
+KEPT = 32
+"""Tries that the record of a request keeps while it is held, the first and the last ones: it must stay small."""
 
 
 class Retrying:
@@ -43,6 +41,11 @@ class Retrying:
         self.plain = not (self.per_try or self.hedge_after)  # a try is bounded by the timeouts alone
         self.budget = Budget(settings.budget.share, settings.budget.floor)
 
+    @staticmethod
+    def like(settings: Retry, before: "Retrying | None") -> "Retrying":
+        """Return what stands for these settings: what was there before, with its budget, where they are the same."""
+        return before if before is not None and before.settings == settings else Retrying(settings)
+
     def spend(self, now: float) -> bool:
         """Take one retry out of the budget; False when there is none left."""
         self.settle(now)
@@ -54,14 +57,14 @@ class Retrying:
             self.budget.request(now, self.asked)
             self.asked = 0
 
-    def pause(self, tries: int, *, same: bool, asked: float = -1.0) -> float:
-        """Return the seconds to wait before another try, drawn at random (full jitter).
+    def until_head(self, start: float, now: float, usual: float) -> tuple[str, float]:
+        """Return the setting that bounds a try until its response head, and until when.
 
-        tries: those made so far. same: the next one goes to a server that has failed already. asked: what the server named in
-        Retry-After, -1 for nothing; waiting longer than its client may is no use, so it only counts where it is short.
+        start: of the try. now: the request has been handed over. usual: `timeouts.head`, seconds from now.
         """
-        if not same and asked < 0:
-            return AT_ONCE
-        settings = self.settings
-        found = pause(max(1, tries), settings.backoff, settings.longest_backoff, random.random, asked)
-        return settings.longest_backoff if found is None else found
+        own, limit = start + self.per_try if self.per_try else now + usual, now + usual
+        return ("per_try", own) if own < limit else ("head", limit)
+
+    def pause(self, tries: int) -> float:
+        """Return the seconds to wait before a server is asked again, drawn at random (full jitter). tries: those made so far."""
+        return pause(max(1, tries), self.settings.backoff, self.settings.longest_backoff, random.random) or 0.0

@@ -1,9 +1,13 @@
-"""The state of an exchange under way: what its steps (flow.py) and its endings (ending.py) share."""
+"""An exchange under way: its state, and how it waits for its next try, after a pause or in the queue of its upstream."""
 
 import asyncio
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from ..model.exchange import Attempt, Exchange
+from ..model.facts import Facts
+from ..model.phases import SEND
+from ..model.signals import DEADLINE, LIMIT, NO_SERVER
 from ..wire.request import RequestHead
 from ..wire.response import ResponseHead
 from .bodycheck import BodyCheck
@@ -25,13 +29,13 @@ if TYPE_CHECKING:
 
 
 class UnderWay(Exchange):
-    """An exchange under way."""
+    """What is known of an exchange while it is alive."""
 
     __slots__ = (
         "_check", "_continued", "_fresh", "_interim", "_keep", "_timer", "_waits_in", "aside", "attempt",
         "breaker_pass", "chunked", "conn", "down", "group", "head", "hedge", "held", "idle", "judged", "notes", "queued", "raw",
-        "request_done", "response_head", "retrying", "server", "started", "t_limit", "tried", "tunnel", "upload", "wait_since",
-        "waiting_dial", "worker",
+        "request_done", "response_head", "retrying", "rounds", "server", "setting_aside", "started", "t_limit", "tried", "tunnel",
+        "upload", "wait_since", "waiting_dial", "worker",
     )  # fmt: skip
 
     head: RequestHead  # set by `open`, as are group and attempt by the steps that follow
@@ -59,16 +63,103 @@ class UnderWay(Exchange):
         self._check: BodyCheck | None = None
         self.waiting_dial: Dial | None = None
         self.server: Server | None = None  # counted as busy with this exchange
-        self._timer: asyncio.TimerHandle | None = None  # it waits for its next try
+        self._timer: asyncio.TimerHandle | None = None  # it waits for its next try, or the time of a try is bounded
         self._waits_in: Gate | None = None  # it waits in this queue
         self.queued = False  # it has waited in a queue, and need not wait behind others again
         self.tried: list[Server] = []  # servers that failed
+        self.rounds = 0  # times that it was held because no server could be reached
         self.held: tuple[Gauge, ...] = ()  # counted in these until it ends
         self.notes = b""  # header lines to be added to the response
         self.aside: Aside | None = None  # a server's answer that is relayed if no better one is found
+        self.setting_aside: Aside | None = None  # one that is not yet complete
         self.hedge: Hedge | None = None  # a second try beside the first
         self.judged = False  # the response under way counts as a failure of its server
         self._fresh = False  # the next try must not use a kept connection
         self._interim = 0  # interim responses so far
         self._continued = False  # the client was told 100 (Continue)
         self._keep = False  # the client's connection may serve another request
+
+    @abstractmethod
+    def pick(self, now: float) -> None:
+        """Choose a server and begin a try."""
+
+    @abstractmethod
+    def fail(self, phase: int, signal: str, facts: Facts | None = None) -> None:
+        """The try under way failed."""
+
+    @abstractmethod
+    def refuse(self, signal: str, facts: Facts | None = None) -> None:
+        """The request ends before any try, or for want of a server for another."""
+
+    # The time of one try, until its connection stands.
+
+    def bound_try(self) -> None:
+        """Bound the time until the connection stands, where tries have a time of their own."""
+        if self.retrying.per_try:
+            left = self.attempt.t_start + self.retrying.per_try - self.worker.clock()
+            self._timer = self.worker.loop.call_later(max(0.0, left), self._try_late)
+
+    def _try_late(self) -> None:
+        self._timer = None
+        self.fail(min(self.attempt.phase, SEND), DEADLINE, {"limit": "retry.per_try", "limit_value": self.retrying.per_try})
+
+    # Waiting for the next try.
+
+    def may_be_held(self, now: float) -> bool:
+        """Tell whether the request may wait for a server to come back."""
+        hold = self.retrying.hold
+        return hold > 0 and now < self.t_begin + hold
+
+    def hold(self) -> None:
+        """No server can be reached: wait a little, longer each time, and see again."""
+        self.rounds += 1
+        self.wait(self.retrying.pause(self.rounds))
+
+    def wait(self, seconds: float) -> None:
+        """Go on with `pick` after a pause."""
+        self._timer = self.worker.loop.call_later(seconds, self._pause_over)
+
+    def _pause_over(self) -> None:
+        self._timer = None
+        self.pick(self.worker.clock())
+
+    def wait_in(self, gate: "Gate") -> None:
+        """It stands in the queue of its upstream, and is told when that is over."""
+        self._waits_in = gate
+        self.wait_since = self.worker.clock()
+
+    def waited(self, too_long: Facts | None) -> None:
+        """The time in the queue is over: there is room, or (with the facts) it was too long."""
+        self._waits_in = None
+        if too_long is not None:
+            self.refuse(LIMIT, too_long)
+        else:
+            self.queued = True
+            self.pick(self.worker.clock())
+
+    def stop_timer(self) -> bool:
+        """End a pause, or the watch over a try's time; False when there was none."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
+
+    def stop_waiting(self) -> None:
+        """Leave the queue, or end the pause."""
+        self.stop_timer()
+        gate, self._waits_in = self._waits_in, None
+        if gate is not None:
+            gate.forget(self)
+
+    def out_of_patience(self, now: float) -> tuple[str, Facts] | None:
+        """Return signal and facts for a request whose time is up while it waits, and that no server has seen; else None."""
+        if self._waits_in is not None:
+            return LIMIT, self._waits_in.late(self, now)
+        if self._timer is not None and not self.attempts:
+            return NO_SERVER, {"servers": self.group.describe()}
+        return None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits: for room, or for its next try."""
+        return self._timer is not None or self._waits_in is not None

@@ -26,10 +26,11 @@ from .door import Door
 from .downstream import LINGER, Downstream
 from .forwarding import within
 from .group import Group
+from .pool import Server
 from .recorder import Recorder
 from .retrying import Retrying
 from .router import Router
-from .servers import make_servers
+from .servers import make_all_servers
 from .tls import renew, server_context
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -59,6 +60,8 @@ class Worker:
         self.clients: set[Downstream] = set()
         self.stopping = False
         self.groups: dict[str, Group] = {}
+        self._leaving: list[Group] = []  # replaced, and requests may still wait in them
+        self.router: Router = Router(())
         self.counting = counting or Counting.alone()
         self.recorder = Recorder(config.gateway.log, loop.call_soon)
         self.resolver = Resolver(config.gateway.dns)
@@ -71,29 +74,41 @@ class Worker:
         table()  # read now: when descriptors run out, no file can be opened to say so
         self._prefix = "".join(secrets.choice(_ALPHABET) for _ in range(7))
         self._count = 0
-        self._apply(config, Errors(config.gateway), numbers)
+        self.counting.assign(config, numbers)
+        self._apply(config, Errors(config.gateway), make_all_servers(config, self, self.resolver))
 
     # Configuration.
 
     def apply(self, config: Config, numbers: Mapping[str, int] | None = None) -> None:
         """Serve by a new configuration from the next request on. numbers: of the gauges, by name.
 
-        Raises BadTemplate, BadTlsFile or OSError when a file cannot be used, and goes on as before.
+        Raises BadTemplate, BadTlsFile or OSError when a file cannot be used, ValueError when numbers lack one, and goes on as
+        before.
         """
-        errors = Errors(config.gateway)
-        if config.gateway.log != self.config.gateway.log:
-            recorder = Recorder(config.gateway.log, self.loop.call_soon)
+        now, then = self.config.gateway, config.gateway
+        errors = Errors(then)
+        resolver = self.resolver if then.dns == now.dns else Resolver(then.dns)
+        servers = make_all_servers(config, self, resolver)
+        if self._context is not None and then.tls is not None:
+            server_context(then.tls)  # a try, so that nothing has changed when it fails
+        recorder = self.recorder if then.log == now.log else Recorder(then.log, self.loop.call_soon)
+        try:
+            self.counting.assign(config, numbers)
+            if self._context is not None and then.tls is not None:
+                renew(self._context, then.tls)
+        except BaseException:
+            if recorder is not self.recorder:
+                recorder.close()
+            raise
+        if recorder is not self.recorder:
             recorder.follow(self.recorder)
             self.recorder = recorder
-        if config.gateway.dns != self.config.gateway.dns:
-            self.resolver = Resolver(config.gateway.dns)
-        if self._context is not None and config.gateway.tls is not None:
-            renew(self._context, config.gateway.tls)
-        self._apply(config, errors, numbers)
+        self.resolver = resolver
+        self._apply(config, errors, servers)
 
-    def _apply(self, config: Config, errors: Errors, numbers: Mapping[str, int] | None) -> None:
+    def _apply(self, config: Config, errors: Errors, servers: Mapping[str, list[Server]]) -> None:
+        """Take over what is ready. servers: of each upstream."""
         gateway = config.gateway
-        self.counting.assign(config, numbers)
         self.config = config
         self.limits = gateway.limits
         self.wire_limits = WireLimits.of(gateway.limits)
@@ -107,34 +122,48 @@ class Worker:
         self.errors = errors
         self.most_clients = affordable(gateway.limits.connections)
         self._connected = self.counting.of(CONNECTIONS)
-        self._regroup(config)
-        router = Router(config.route)
+        self._regroup(config, servers)
+        self._reroute(config)
+
+    def _regroup(self, config: Config, servers: Mapping[str, list[Server]]) -> None:
+        """Make the groups anew where something changed for them."""
+        old = self.groups
+        self.groups = {
+            name: old[name] if name in old and servers[name] is old[name].servers
+            else Group(name, settings, self, servers[name], old.get(name))
+            for name, settings in config.upstream.items()
+        }  # fmt: skip
+        kept = {id(server) for group in self.groups.values() for server in group.servers}
+        for name, group in old.items():
+            if group is not self.groups.get(name):
+                group.leave()
+                self._leaving.append(group)
+                for server in group.servers:
+                    if id(server) not in kept:
+                        server.retire()
+        for group in self.groups.values():
+            group.heed(self.limits)
+
+    def _reroute(self, config: Config) -> None:
+        """Make the routes anew; budgets of retries go on where these are the same."""
+        before = {settings.label: route.retrying for settings, route in self.router.routes()}
+        self.router = router = Router(config.route)
         for settings, route in router.routes():
             route.door = Door.of(settings, self)
-            route.retrying = Retrying(settings.retry) if settings.retry is not None else None
-        self.router = router
+            route.retrying = Retrying.like(settings.retry, before.get(settings.label)) if settings.retry is not None else None
 
-    def _regroup(self, config: Config) -> None:
-        """Make the groups anew where their settings changed; servers that are the same keep their connections."""
-        groups, old = {}, self.groups
-        for name, settings in config.upstream.items():
-            before = old.get(name)
-            if before is not None and before.settings == settings:
-                groups[name] = before
-            else:
-                groups[name] = Group(name, settings, self, make_servers(settings, self, before))
-        kept = {id(server) for group in groups.values() for server in group.servers}
-        for group in old.values():
-            for server in group.servers:
-                if id(server) not in kept:
-                    server.retire()
-        self.groups = groups
+    def told(self, states: Any) -> None:
+        """Take over what the control process knows of the servers: upstream → label → state (group.Told).
 
-    def told(self, states: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-        """Take over what the control process knows of the servers, by upstream and label. Raises ValueError and kin."""
-        for name, servers in states.items():
-            if name in self.groups:
-                self.groups[name].told(servers)
+        Raises KeyError, TypeError or ValueError for what makes no sense, and then nothing has changed.
+        """
+        if not isinstance(states, Mapping):
+            raise TypeError("what is told of the servers is no object")
+        understood = [
+            (self.groups[name], self.groups[name].understand(told)) for name, told in states.items() if name in self.groups
+        ]
+        for group, servers in understood:
+            group.told(servers)
 
     # Clients.
 
@@ -241,9 +270,10 @@ class Worker:
         self.deadlines.turn()
         self.recorder.flush()
         self._turns += 1
-        for group in self.groups.values():
+        for group in (*self.groups.values(), *self._leaving):
             if group.gate is not None:
                 group.gate.advance()
+        self._leaving = [group for group in self._leaving if group.gate is not None and group.gate.waiting]
         if self._turns % 20 == 0:
             for group in self.groups.values():
                 group.turn()
