@@ -83,6 +83,10 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+_OTHER_TIMES: Final = (".queue.wait", ".retry.per_try")
+"""Settings that are times, though their names do not say timeout."""
+
+
 def _limit(known: Mapping[str, Any], signal: str | None) -> list[str]:
     if "limit" not in known:
         return []
@@ -90,7 +94,7 @@ def _limit(known: Mapping[str, Any], signal: str | None) -> list[str]:
     line = f"limit: {known['limit']}" + (f" = {number(value)}" if isinstance(value, int | float) else "")
     if signal == RATE and "error" in known:
         return [f"{line} = {known['error']}"]
-    if "timeout" not in known["limit"]:
+    if not known["limit"].endswith(_OTHER_TIMES) and "timeout" not in known["limit"]:
         return [f"{line}, seen {known['seen']}" if "seen" in known else line]
     came = [f"{size(known['seen'])} had come"] if "seen" in known else []  # the limit is a time
     return [f"{line} s" if "limit_value" in known else line, *came]

@@ -215,6 +215,8 @@ EVIDENCE = [
     ({"servers": [{"server": "http://a:1", "reason": "down"}]}, signals.NO_SERVER, "http://a:1: down"),
     ({"error": "a probe failed", "retry_after": 4.2}, signals.CIRCUIT, "why the circuit opened: a probe failed"),
     ({"error": "a probe failed", "retry_after": 4.2}, signals.CIRCUIT, "worth asking again in 4.2 s"),
+    ({"limit": "queue.wait", "limit_value": 2.0}, signals.LIMIT, "limit: upstream.app.queue.wait = 2 s"),
+    ({"limit": "queue.size", "limit_value": 9, "seen": 9}, signals.LIMIT, "limit: upstream.app.queue.size = 9, seen 9"),
     ({"limit": "rate_limit.rate", "error": "100/s"}, signals.RATE, "limit: route.rate_limit.rate = 100/s"),
     ({"untouched": True, "silent_ms": 60_000}, signals.DEADLINE, "no byte of the response had come, silent for 60 s"),
     ({"body_expected": 4000, "body_received": 1500}, signals.EOF, "Content-Length announced 4000 bytes, 1500 came"),
