@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from ..diagnose.catalogue import catalogue
 from ..diagnose.pages import judge_answer, retry_after
@@ -18,7 +19,7 @@ from ..watch.history import BadHistory, History, availability
 from ..watch.notify import Ways, is_webhook
 from ..watch.run import Events, Plan, watch
 from ..watch.state import FLAPPING, UP, Change, Sighting
-from .main import header_fields, stop
+from .main import INTERRUPTED, check_authorities, header_fields, stop
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 PERIODS = 90
@@ -31,7 +32,8 @@ Examples:
   headgate watch --history watch.db --html status.html                 only draw the status page
 
 \b
-Exit codes: 0 the state of --until was reached (or Ctrl-C), 1 --timeout came first, 2 wrong usage."""
+Exit codes: 0 the state of --until was reached (without --until: Ctrl-C), 1 --timeout came first, 2 wrong usage,
+130 Ctrl-C while waiting for --until."""
 
 
 class Duration(click.ParamType[float]):
@@ -81,8 +83,12 @@ def command(
     if webhook is not None and not is_webhook(webhook):
         stop(f"--webhook {clean(redact_target(webhook), 80)}: expected an http or https URL")
     need, window = _agree(agree)
-    if until and "--agree" not in sys.argv:
+    if until and click.get_current_context().get_parameter_source("agree") is not ParameterSource.COMMANDLINE:
         need = window = 1  # somebody waits for it: each look counts
+    if ca is not None:
+        check_authorities(ca)
+    if path is not None and not urls and not path.exists():
+        stop(f"{path}: no such file")
     try:
         with History(path or ":memory:") as history:
             if not urls:
@@ -121,12 +127,13 @@ def _watch(plan: Plan, history: History, headers: tuple[str, ...], ca: str | Non
 
     for url in plan.urls:
         teller.resumed(url)
+    teller.draw()  # a page that cannot be written is told at once
     events = Events(teller.looked, teller.changed, lambda text: click.echo(f"headgate: {clean(text)}", err=True))
     try:
         reached = asyncio.run(watch(plan, look, history, events))
     except KeyboardInterrupt:
         teller.summary(plan.urls)
-        return 0
+        return INTERRUPTED if plan.until else 0  # what waits for it must not go on
     if plan.until and not reached:
         click.echo(f"headgate: not {plan.until} after {words(plan.timeout)}", err=True)
     return 0 if reached or not plan.until else 1
@@ -164,6 +171,10 @@ class _Teller:
         if self._live:
             moment = time.strftime("%H:%M:%S", time.localtime(sighting.at))
             click.echo(f"\r\x1b[K{moment} {clean(redact_target(url), 50)} {_said(sighting.state)}", nl=False, err=True)
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the status page, where one is wanted."""
         if self._html is not None:
             write_page(self._history, self._html, self._period)
 
@@ -191,7 +202,8 @@ class _Teller:
             periods = self._history.periods(url, 1, 86_400.0 * 365)
             share = availability(periods)
             if share >= 0:
-                click.echo(f"\n{clean(redact_target(url), 80)}: {periods[0].looks} looks, up in {share:.1%} of them", err=True)
+                looks = f"{periods[0].looks:,} look{'s' if periods[0].looks != 1 else ''}"
+                click.echo(f"\n{clean(redact_target(url), 80)}: {looks}, up in {share:.1%} of them", err=True)
 
 
 def sentence(change: Change) -> str:

@@ -73,7 +73,9 @@ async def watch(plan: Plan, glance: Glance, history: History, events: Events) ->
             task.cancel()
         await asyncio.gather(*followers, return_exceptions=True)
         if telling:
-            await asyncio.wait(telling, timeout=_LAST_WORDS)
+            _, late = await asyncio.wait(telling, timeout=_LAST_WORDS)
+            if late:
+                events.trouble(f"{len(late)} notification{'s were' if len(late) > 1 else ' was'} not finished")
 
 
 async def _until(reached: asyncio.Event, followers: Sequence[asyncio.Task[None]], seconds: float) -> bool:

@@ -165,6 +165,44 @@ def test_ctrl_c_ends_it_with_a_summary(site: Any) -> None:
         process.wait()
 
 
+@pytest.mark.timeout(60)
+def test_ctrl_c_while_waiting_is_no_success(free_port: int) -> None:
+    """`headgate watch URL --until up && ./deploy` must not deploy."""
+    words_ = [sys.executable, "-m", "headgate", "watch", f"http://127.0.0.1:{free_port}/", "--until", "up"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(words_, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    with process:
+        assert process.stdout is not None
+        assert "connection-refused" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "1 look, up in 0.0% of them" in errors
+
+
+def test_agree_counts_however_it_is_written(site: Any, tmp_path: Path) -> None:
+    history = ("--history", tmp_path / "watch.db", "--interval", "200ms", "--timeout", "20s")
+    site.breaks()
+    assert run(site.url, "--until", "down", *history).exit_code == 0
+    site.works()
+    assert run(site.url, "--until", "up", "--agree=2/2", *history).exit_code == 0
+    assert len(site.asked) == 3  # one look was enough before, two have to agree now
+
+
+def test_files_that_cannot_be_used_end_it_at_once(site: Any, tmp_path: Path) -> None:
+    for arguments, said in (
+        (("--html", "/nowhere/page.html"), "/nowhere/page.html: No such file"), (("--ca", __file__), "no certificate in PEM"),
+        (("--webhook", "http://a.example:port/"), "expected an http or https URL"),
+    ):  # fmt: skip
+        result = run(site.url, "--until", "up", *arguments)
+        assert result.exit_code == 2
+        assert said in result.output
+    assert not site.asked
+    missing = tmp_path / "missing.db"
+    result = run("--history", missing, "--html", tmp_path / "page.html")
+    assert (result.exit_code, missing.exists()) == (2, False)
+
+
 @pytest.mark.parametrize(("seconds", "said"), [
     (0.25, "0.2 s"), (1, "1 s"), (760, "12 min 40 s"), (11_100, "3 h 5 min"), (187_200, "2 d 4 h"), (3600, "1 h"),
 ])  # fmt: skip

@@ -61,3 +61,39 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(BadHistory, match="written by a newer Headgate"):
         History(path)
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE orders (id)")
+    with pytest.raises(BadHistory, match="a database of something else"):
+        History(path)
+    assert sqlite3.connect(path).execute("SELECT name FROM sqlite_master").fetchall() == [("orders",)]
+
+
+def test_tables_of_the_same_name_are_no_history(tmp_path: Path) -> None:
+    path = tmp_path / "look.db"
+    with sqlite3.connect(path) as other:
+        other.executescript("CREATE TABLE look (x); PRAGMA user_version=1")
+    with pytest.raises(BadHistory, match="expected a history written by headgate watch"):
+        History(path)
+
+
+def test_a_file_that_is_damaged_later_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "watch.db"
+    with History(path) as history:
+        for at in range(2000):
+            history.add(SITE, Sighting(float(at), UP), None)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\x55" * (len(whole) - 4096))
+    with pytest.raises(BadHistory, match=r"watch\.db: (cannot be read|expected)"), History(path) as history:
+        history.last(SITE)
+
+
+def test_old_looks_go_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headgate.watch.history._TIDIED", 3)
+    with History(":memory:") as history:
+        for at in (1000.0, 1001.0, KEPT + 3000.0, KEPT + 3001.0):
+            history.add(SITE, Sighting(at, UP), None)
+        assert sum(one.looks for one in history.periods(SITE, 1, 1e9, KEPT + 4000.0)) == 2

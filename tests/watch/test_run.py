@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from headgate.watch import notify
 from headgate.watch.history import History
 from headgate.watch.notify import Ways, is_webhook
 from headgate.watch.run import Events, Plan, watch
@@ -117,6 +120,67 @@ def test_a_dead_webhook_is_told_and_does_not_stop_the_watch(hook: HTTPServer) ->
     assert troubles == ["webhook 127.0.0.1: answered 500"]
 
 
+@pytest.fixture
+def line_server() -> Iterator[tuple[int, list[bytes]]]:
+    """Whatever is in the list is what every connection is answered; with nothing in it there is no answer."""
+    answer: list[bytes] = []
+    kept: list[socket.socket] = []
+
+    def serve(server: socket.socket) -> None:
+        while True:
+            try:
+                peer, _ = server.accept()
+            except OSError:
+                return
+            kept.append(peer)
+            if answer:
+                peer.recv(65536)
+                peer.sendall(answer[0])
+                peer.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        yield server.getsockname()[1], answer
+        server.shutdown(socket.SHUT_RDWR)
+    for peer in kept:
+        peer.close()
+
+
+def test_what_a_webhook_answers_is_not_shown(line_server: tuple[int, list[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "_PAUSE", 0.01)
+    port, answer = line_server
+    answer.append(b"\x1b]0;owned\x07 sesame\r\n\r\n")
+    _, _, troubles = run(
+        Plan((SITE,), 0.2, "up", 15, 1, 1, Ways(webhook=f"http://ann:sesame@127.0.0.1:{port}/")), Scripted(a=[UP])
+    )
+    assert troubles == ["webhook 127.0.0.1: its answer is no HTTP"]
+
+
+def test_a_webhook_that_never_answers_holds_nothing_up(
+    line_server: tuple[int, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "_TIME", 0.3)
+    ways = Ways(webhook=f"http://127.0.0.1:{line_server[0]}/")
+    reached, _, troubles = run(Plan((SITE,), 0.2, "up", 15, 1, 1, ways), Scripted(a=[UP]))
+    assert reached
+    assert troubles in (["webhook 127.0.0.1: no answer within 0.3 s"], ["webhook 127.0.0.1: timed out"])
+
+
+def test_a_command_that_does_not_end_is_ended_with_all_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "_TIME", 0.5)
+    ways = Ways(command=f"sleep 60 & echo $! > {tmp_path}/child; wait")
+    _, _, troubles = run(Plan((SITE,), 0.2, "up", 15, 1, 1, ways), Scripted(a=[UP]))
+    assert troubles == ["--exec: not finished after 0.5 s, ended"]
+    child = int((tmp_path / "child").read_text())
+    stat = Path(f"/proc/{child}/stat")
+    for _ in range(100):
+        if not stat.exists() or stat.read_text().split()[2] == "Z":
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("it still runs")
+
+
 def test_a_failure_in_a_look_ends_the_watch_with_it() -> None:
     async def broken(_url: str) -> Sighting:
         raise RuntimeError("a defect")
@@ -132,6 +196,7 @@ def test_a_failure_in_a_look_ends_the_watch_with_it() -> None:
 @pytest.mark.parametrize(("url", "good"), [
     ("https://hooks.example.org/x", True), ("http://127.0.0.1:9/", True), ("file:///etc/passwd", False),
     ("hooks.example.org", False),
+    ("http://a.example:port/", False), ("http://a b/", False), ("http://a.example:0/", False),
     ("https://", False), ("http://[::1", False),
 ])  # fmt: skip
 def test_webhooks_are_http_only(url: str, good: bool) -> None:
