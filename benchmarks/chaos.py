@@ -276,7 +276,9 @@ async def off_loop(work: Callable[[], object]) -> None:
 Step = Callable[[], Awaitable[None]]
 
 
-async def play(gateway: Gateway, servers: Sequence[Server], steps: Sequence[Step], *, clients: int = 16, posts: float = 0.1) -> Verdict:
+async def play(
+    gateway: Gateway, servers: Sequence[Server], steps: Sequence[Step], *, clients: int = 16, posts: float = 0.1
+) -> Verdict:
     """Run the steps one after the other under load, and return what came of it."""
     load = Load(gateway.port, clients, posts)
     try:

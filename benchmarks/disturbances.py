@@ -61,7 +61,9 @@ def worker_killed(gateway: Gateway) -> Step:
     async def step() -> None:
         before = set(gateway.workers())
         os.kill(next(iter(before)), signal.SIGKILL)
-        await off_loop(lambda: wait_for(lambda: len(gateway.workers()) == len(before) and set(gateway.workers()) != before, "a new worker"))
+        await off_loop(
+            lambda: wait_for(lambda: len(gateway.workers()) == len(before) and set(gateway.workers()) != before, "a new worker")
+        )
         await asyncio.sleep(0.3)
 
     return step
@@ -91,7 +93,9 @@ def reloaded(gateway: Gateway, times: int = 1) -> Step:
 
     async def step() -> None:
         for turn in range(times):
-            gateway.file.write_text(gateway.text + f"\n[upstream.other{turn % 3}]\nservers = [\"http://127.0.0.1:9\"]\n\n[[route]]\nupstream = \"app\"\n")
+            gateway.file.write_text(
+                gateway.text + f'\n[upstream.other{turn % 3}]\nservers = ["http://127.0.0.1:9"]\n\n[[route]]\nupstream = "app"\n'
+            )
             await off_loop(gateway.reload)
 
     return step

@@ -110,11 +110,11 @@ def document(results: Results, tables: list[Table]) -> str:
     return "\n\n".join([facts, *(as_markdown(table) for table in tables if table)])
 
 
-def write_between_markers(path: Path, text: str) -> None:
+def write_between_markers(path: Path, text: str, marker: str = BEGIN) -> None:
     """Replace what stands between the markers. ValueError when the file has none."""
     old = path.read_text()
-    before, begin, rest = old.partition(BEGIN)
+    before, begin, rest = old.partition(marker)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{path.name} has no place for the table: {BEGIN} ... {END}")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        raise ValueError(f"{path.name} has no place for the table: {marker} ... {END}")
+    path.write_text(f"{before}{marker}\n\n{text}\n\n{END}{after}")
