@@ -1,7 +1,9 @@
 """A stage for the data plane: scripted servers, one real worker, and raw clients, on loopback and in one loop."""
 
 import asyncio
+import gc
 import json
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ import pytest
 import uvloop
 
 from headgate.config.load import load
+from headgate.config.schema import Config
+from headgate.gateway.flow import Flow
+from headgate.gateway.group import Group
 from headgate.gateway.sockets import bind
 from headgate.gateway.worker import Worker
 
@@ -66,14 +71,94 @@ class Client:
         self.writer.close()
 
 
+Answer = bytes | None | Awaitable[bytes | None]
+
+
+def ok(name: str = "ok", status: str = "200 OK", fields: str = "") -> bytes:
+    """Return a response with a text as its body."""
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(name)}\r\n{fields}\r\n{name}".encode()
+
+
+class Origin:
+    """A server that counts and can be stopped and started: each request gets what `answer` says, None closes."""
+
+    def __init__(self, name: str, answer: Callable[[bytes], Answer] | None) -> None:
+        self.name = name
+        self.answer = answer or (lambda head: ok(name))
+        self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
+        self.accepted = 0
+        self.open = 0
+        self.port = 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def seen(self) -> int:
+        return len(self.heads)
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        """Stop listening, and break every connection."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        self.open += 1
+        self._writers.add(writer)
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                lower = head.lower()
+                length = int(lower.split(b"content-length:")[1].split(b"\r\n")[0]) if b"content-length:" in lower else 0
+                body = await reader.readexactly(length)
+                self.heads.append(head)
+                self.bodies.append(body)
+                answer = self.answer(head)
+                data = answer if isinstance(answer, bytes) or answer is None else await answer
+                if data is None:
+                    break
+                writer.write(data)
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.open -= 1
+            self._writers.discard(writer)
+            writer.close()
+
+
+def dead_port() -> int:
+    """Return a port where nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
 class Stage:
     """Servers and a gateway."""
+
+    ok = staticmethod(ok)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.heads: list[bytes] = []  # request heads as servers saw them
         self.worker: Worker
         self.port = 0
+        self.tells: list[dict[str, Any]] = []  # what the worker told the control process
+        self._groups: list[Group] = []  # every group there ever was
+        self._origins: list[Origin] = []
         self._servers: list[asyncio.Server] = []
         self._clients: list[Client] = []
         self._running: asyncio.Task[None] | None = None
@@ -102,22 +187,89 @@ class Stage:
         self.heads.append(head)
         return head
 
-    async def gateway(self, *urls: str, route: str = "", gateway: dict[str, Any] | None = None, **upstream: Any) -> None:
-        """Start a worker in front of the servers; the URL "itself" stands for its own."""
-        sock = bind("127.0.0.1:0")
-        self.port = sock.getsockname()[1]
-        urls = tuple(url.replace("itself", f"http://127.0.0.1:{self.port}") for url in urls)
+    async def origin(self, name: str = "ok", answer: Callable[[bytes], Answer] | None = None) -> Origin:
+        """Start a server that counts."""
+        origin = Origin(name, answer)
+        await origin.start()
+        self._origins.append(origin)
+        return origin
+
+    def dead(self) -> str:
+        """Return the URL of a server that refuses connections."""
+        return f"http://127.0.0.1:{dead_port()}"
+
+    def config(self, *servers: Any, route: str = "", gateway: dict[str, Any] | None = None, **upstream: Any) -> Config:
+        """Return a configuration: one upstream `app` with these servers (URLs, tables, or origins), one route."""
+        tables = [server.url if isinstance(server, Origin) else server for server in servers]
         settings = {"listen": ["127.0.0.1:0"], "log": {"access": "access.log", "errors": "errors.log"}, **(gateway or {})}
         text = "[gateway]\n" + "\n".join(f"{key} = {toml(value)}" for key, value in settings.items())
-        text += f"\n[upstream.app]\nservers = {toml(urls)}\n" + "\n".join(
+        text += f"\n[upstream.app]\nservers = {toml(tables)}\n" + "\n".join(
             f"{key} = {toml(value)}" for key, value in upstream.items()
         )
         text += '\n[[route]]\nupstream = "app"\n' + route
         file = self.folder / "headgate.toml"
         file.write_text(text)
-        self.worker = Worker(load(file), asyncio.get_running_loop())
+        return load(file)
+
+    async def gateway(self, *urls: Any, route: str = "", gateway: dict[str, Any] | None = None, **upstream: Any) -> None:
+        """Start a worker in front of the servers; the URL "itself" stands for its own."""
+        sock = bind("127.0.0.1:0")
+        self.port = sock.getsockname()[1]
+        urls = tuple(url.replace("itself", f"http://127.0.0.1:{self.port}") if isinstance(url, str) else url for url in urls)
+        config = self.config(*urls, route=route, gateway=gateway, **upstream)
+        self.worker = Worker(config, asyncio.get_running_loop())
+        self.worker.tell = self.tells.append
+        self._groups += self.worker.groups.values()
         await self.worker.listen([sock])
         self._running = asyncio.create_task(self.worker.run())
+
+    def reload(self, *servers: Any, route: str = "", gateway: dict[str, Any] | None = None, **upstream: Any) -> None:
+        """Apply another configuration."""
+        self.worker.apply(self.config(*servers, route=route, gateway=gateway, **upstream))
+        self._groups += [group for group in self.worker.groups.values() if group not in self._groups]
+
+    @property
+    def group(self) -> Group:
+        return self.worker.groups["app"]
+
+    async def until(self, condition: Callable[[], Any], what: str = "it") -> None:
+        """Wait until a condition holds; fail when it does not within some seconds."""
+        for _ in range(400):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"{what} did not come about")
+
+    async def quiet(self) -> None:
+        """Fail unless the gateway comes to rest: nothing counted as under way, nothing waiting, no task, no timer."""
+        for client in self._clients:
+            client.close()
+        await self.until(lambda: not self.worker.clients, "the clients' leaving")
+        await asyncio.sleep(0.02)
+        servers = {id(server): server for group in self._groups for server in group.servers}.values()
+        assert [server.busy for server in servers] == [0] * len(servers)
+        for group in self._groups:
+            if group.gate is not None:
+                assert group.gate.waiting == 0
+                assert group.gate.describe()["under_way"] == 0
+        counting = self.worker.counting
+        for name, number in counting._numbers.items():
+            resting = [len(server.idle) for server in servers if server.idle_gauge is not None and name.endswith(server.label)]
+            assert counting.of(name).total() == (resting[0] if name.startswith("idle ") else 0), (name, number)
+        assert all(not server.idle for server in servers if server.retired)
+        for flow in [found for found in gc.get_objects() if isinstance(found, Flow)]:
+            assert (flow._timer, flow._waits_in, flow.server, flow.conn, flow.hedge, flow.held) == (
+                None,
+                None,
+                None,
+                None,
+                None,
+                (),
+            )
+        running = [task for task in asyncio.all_tasks() if "headgate" in task.get_coro().cr_code.co_filename]
+        assert [task for task in running if task is not self._running] == []
+        notes = [line for line in self.errors() if "internal error" in line]
+        assert not notes, notes
 
     async def client(self) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
@@ -150,6 +302,8 @@ class Stage:
             client.close()
         for server in self._servers:
             server.close()
+        for origin in self._origins:
+            origin.stop()
         if self._running is not None:
             self.worker.stop()
             self.worker.stop()
