@@ -7,7 +7,7 @@ SYSTEM := $(shell /usr/bin/python3.11 -c 'import ensurepip, os, sysconfig; asser
 PYTHON ?= $(or $(SYSTEM),python3.11)
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench lab fixtures accuracy docs lock clean
+.PHONY: help demo test check bench reliability lab fixtures accuracy docs lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
@@ -26,6 +26,9 @@ check: $(READY) ## Format, lint, types, architecture
 
 bench: $(READY) $(VENV)/.envoy ## CPU time per request beside nginx, HAProxy and Envoy (nginx and wrk are needed)
 	$(BIN)/python benchmarks/run.py
+
+reliability: $(READY) ## What clients see while everything breaks, into docs/reliability.md
+	$(BIN)/python benchmarks/reliability.py --write
 
 lab: $(READY) $(VENV)/.envoy ## Score nginx, HAProxy and Envoy beside Headgate, into docs/lab.md
 	$(BIN)/headgate lab compare --out docs/lab.md

@@ -1,6 +1,6 @@
-"""Which gateways are compared, and how each is started: one worker, its defaults, access log to a file.
+"""Which gateways are compared, and how each is started: its defaults, one worker unless told otherwise, access log to a file.
 
-The configurations are in templates/, with @LISTEN@, @UPSTREAM@ and @FOLDER@ to be filled in.
+The configurations are in templates/, with @LISTEN@, @UPSTREAM@, @WORKERS@ and @FOLDER@ to be filled in.
 """
 
 import importlib.util
@@ -74,7 +74,7 @@ GATEWAYS = {
         Gateway("haproxy", "HAProxy", "haproxy.cfg", on_path("haproxy"), ("-db", "-f", "{config}"), ("-v",)),
         Gateway(
             "envoy", "Envoy", "envoy.yaml", find_envoy,
-            ("-c", "{config}", "--concurrency", "1", "--disable-hot-restart", "-l", "error"), ("--version",),
+            ("-c", "{config}", "--concurrency", "{workers}", "--disable-hot-restart", "-l", "error"), ("--version",),
         ),
     )
 }  # fmt: skip
@@ -87,15 +87,15 @@ def fill(template: str, target: Path, **values: object) -> Path:
     return target
 
 
-def start(gateway: Gateway, upstream: int, cores: tuple[int, ...], folder: Path) -> Running:
+def start(gateway: Gateway, upstream: int, cores: tuple[int, ...], folder: Path, workers: int = 1) -> Running:
     """Start a gateway in front of 127.0.0.1:upstream and wait until it listens. RuntimeError when it does not."""
     folder.mkdir(parents=True)
     port = free_port()
-    config = fill(gateway.template, folder / gateway.template, listen=port, upstream=upstream, folder=folder)
+    config = fill(gateway.template, folder / gateway.template, listen=port, upstream=upstream, folder=folder, workers=workers)
     head = gateway.find()
     if head is None:
         raise RuntimeError("not installed")
-    command = [*head, *(argument.format(config=config, folder=folder) for argument in gateway.arguments)]
+    command = [*head, *(argument.format(config=config, folder=folder, workers=workers) for argument in gateway.arguments)]
     program = Program(command, cores, folder / "output.log")
     try:
         program.wait_until_listening(port)
