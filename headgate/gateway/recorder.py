@@ -12,6 +12,7 @@ from typing import Final
 
 from ..config.schema import Log
 from ..model.exchange import Attempt, Exchange
+from ..model.signals import CIRCUIT, LIMIT, OVERLOAD, RATE
 from ..net.logfile import LogFile
 from ..render.access_log import combined_line, json_line
 from ..render.error_log import error_line
@@ -19,6 +20,9 @@ from ..wire.fields import find
 
 _BATCH: Final = 64
 """Access lines written at once."""
+SHED_LINES: Final = 10
+"""Error lines a second for each cause of shedding: telling of overload must not become the load."""
+_SHED: Final = frozenset({LIMIT, OVERLOAD, RATE, CIRCUIT})
 
 
 class Recorder:
@@ -32,6 +36,8 @@ class Recorder:
         self._line = {"json": self._json, "combined": self._combined}[settings.format]
         self._lines: list[bytes] = []
         self._error_lines: list[str] = []
+        self._shed: Counter[str] = Counter()  # requests that were shed in this second, by cause
+        self._shed_second = 0
         self._second = 0
         self._prefix = ""
         self._date = b""
@@ -90,7 +96,24 @@ class Recorder:
         """Record a request that failed without, or beside, a server's doing."""
         assert exchange.cause is not None
         self.refusals[exchange.cause.code] += 1
-        self._tell(error_line(exchange, None, self.now()))
+        if exchange.signal not in _SHED or self._has_room(exchange.cause.code):
+            self._tell(error_line(exchange, None, self.now()))
+
+    def _has_room(self, code: str) -> bool:
+        """Tell whether a request that was shed gets a line of its own: the first few of each second do, the others are counted."""
+        now = int(time.time())
+        if now != self._shed_second:
+            self._tell_shed()
+            self._shed_second = now
+        self._shed[code] += 1
+        return self._shed[code] <= SHED_LINES
+
+    def _tell_shed(self) -> None:
+        """Note how many requests were shed without a line."""
+        for code, count in self._shed.items():
+            if count > SHED_LINES:
+                self.note(f"{count - SHED_LINES} more requests got {code} within a second; the access log has each of them")
+        self._shed.clear()
 
     def note(self, text: str) -> None:
         """Write a line of the gateway's own to the error log."""
@@ -109,6 +132,8 @@ class Recorder:
 
     def flush(self) -> None:
         """Write the lines that wait."""
+        if self._shed and int(time.time()) != self._shed_second:
+            self._tell_shed()
         self._flush_errors()
         if self._lines and self._access is not None:
             lines, self._lines = self._lines, []

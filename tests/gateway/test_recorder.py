@@ -133,3 +133,37 @@ def test_dates(recorder, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0625)
     assert recorder.now() == "2023-11-14T22:13:20.062Z"
     assert recorder.http_date() == b"Tue, 14 Nov 2023 22:13:20 GMT"
+
+
+def test_requests_that_are_shed_share_few_lines(tmp_path, monkeypatch):
+    from headgate.diagnose.classify import classify
+    from headgate.gateway import recorder as module
+    from headgate.model.exchange import Exchange
+    from headgate.model.phases import ADMIT
+    from headgate.model.signals import LIMIT, NO_ROUTE
+
+    now = 1_800_000_000.0
+    monkeypatch.setattr(module.time, "time", lambda: now)
+    told = module.Recorder(Log(access="off", errors=str(tmp_path / "errors")), lambda call: None)
+
+    def refuse(signal):
+        exchange = Exchange("ref", "127.0.0.1", "http", 0.0)
+        exchange.signal, exchange.facts = signal, {"limit": "max_requests", "limit_value": 1}
+        exchange.cause = classify(ADMIT, signal, exchange.facts)
+        told.refused(exchange)
+
+    for _ in range(module.SHED_LINES + 25):
+        refuse(LIMIT)
+        refuse(NO_ROUTE)
+    told.flush()
+    lines = (tmp_path / "errors").read_text().splitlines()
+    assert sum("cause=server-limit-reached" in line for line in lines) == module.SHED_LINES
+    assert sum("cause=no-route" in line for line in lines) == module.SHED_LINES + 25, "only what is shed is cut short"
+    assert told.refusals["server-limit-reached"] == module.SHED_LINES + 25
+    now += 1
+    told.flush()
+    told.flush()
+    notes = [line for line in (tmp_path / "errors").read_text().splitlines() if "more requests" in line]
+    assert [note.split(" note ")[1] for note in notes] == [
+        "25 more requests got server-limit-reached within a second; the access log has each of them"
+    ]
