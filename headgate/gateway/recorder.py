@@ -100,7 +100,7 @@ class Recorder:
             self._tell(error_line(exchange, None, self.now()))
 
     def _has_room(self, code: str) -> bool:
-        """Tell whether a request that was shed gets a line of its own: the first few of each second do, the others are counted."""
+        """Tell whether a request that was shed gets a line of its own: the first few of each second do, others are counted."""
         now = int(time.time())
         if now != self._shed_second:
             self._tell_shed()

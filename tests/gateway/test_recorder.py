@@ -163,7 +163,7 @@ def test_requests_that_are_shed_share_few_lines(tmp_path, monkeypatch):
     now += 1
     told.flush()
     told.flush()
-    notes = [line for line in (tmp_path / "errors").read_text().splitlines() if "more requests" in line]
+    notes = [line for line in (tmp_path / "errors").read_text().splitlines() if "more requests got" in line]
     assert [note.split(" note ")[1] for note in notes] == [
         "25 more requests got server-limit-reached within a second; the access log has each of them"
     ]
