@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from .main import stop
+from ..diagnose.redact import clean
+from .main import INTERRUPTED, stop
 
 if TYPE_CHECKING:
     from ..logs.live import Live
@@ -31,7 +32,7 @@ Examples:
   headgate logs access.log --json | jq '.roots[0]'
 
 \b
-Exit codes: 0 no request failed, 1 some did, 2 nothing could be read."""
+Exit codes: 0 no request failed, 1 some did, 2 nothing could be read, 130 Ctrl-C (with --follow it ends with the report)."""
 
 
 @click.command(name="logs", context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
@@ -71,7 +72,7 @@ def command(
         stop(f"--format: {error}")
     except KeyboardInterrupt:
         click.echo("headgate: stopped before the end: nothing is told of a part.", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     _finish(told, reader, as_json, html)
 
 
@@ -108,13 +109,6 @@ def _bar(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _finish(told: dict[str, Any], reader: str, as_json: bool, html: Path | None) -> NoReturn:
-    if html is not None:
-        from ..web.log_page import page
-
-        try:
-            html.write_text(page(told), encoding="utf-8")
-        except OSError as error:
-            stop(f"{html}: {error.strerror or error}")
     if as_json:
         click.echo(json.dumps(told, indent=2))
     else:
@@ -122,9 +116,22 @@ def _finish(told: dict[str, Any], reader: str, as_json: bool, html: Path | None)
         from ..render.terminal import console_for_output
 
         print_report(console_for_output(), told, reader)
-        if html is not None:
-            click.echo(f"Report: {html}")
+    _written(html, told, as_json)
     sys.exit(EXIT[told["outcome"]])
+
+
+def _written(html: Path | None, told: dict[str, Any], as_json: bool) -> None:
+    """Write the report with pictures. What was found is told by then; a file that cannot be written ends with 2."""
+    if html is None:
+        return
+    from ..web.log_page import page
+
+    try:
+        html.write_text(page(told), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        stop(f"{clean(str(html))}: {error.strerror or error}")
+    if not as_json:
+        click.echo(f"Report: {html}")
 
 
 def _follow(files: Sequence[str], form: str, reader: str, top: int, as_json: bool, html: Path | None) -> NoReturn:
@@ -132,9 +139,11 @@ def _follow(files: Sequence[str], form: str, reader: str, top: int, as_json: boo
     from ..logs.live import Live
 
     live = Live(files, form)
-    missing = [path for path in files if path != "-" and not Path(path).is_file()]
-    for path in missing:
-        click.echo(f"headgate: {path} is not there yet: waiting for it.", err=True)
+    for path in files:
+        if path != "-" and Path(path).is_dir():
+            stop(f"{clean(path)} is a folder: name the files in it")
+        if path != "-" and not Path(path).exists():
+            click.echo(f"headgate: {clean(path)} is not there yet: waiting for it.", err=True)
     teller = _Teller(live, as_json)
     try:
         while not live.ended:
@@ -145,7 +154,8 @@ def _follow(files: Sequence[str], form: str, reader: str, top: int, as_json: boo
             click.echo()
     teller.tell(live.tick(all_of_it=True))
     told = live.report(top).as_json()
-    if as_json:
+    if as_json:  # its lines were printed as they came
+        _written(html, told, as_json)
         sys.exit(EXIT[told["outcome"]])
     _finish(told, reader, False, html)
 

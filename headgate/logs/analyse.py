@@ -85,7 +85,7 @@ def _by_client(root: Root) -> bool:
 def _outcome(reading: Reading) -> str:
     if reading.failed:
         return "failures"
-    read = any(file.formats for file in reading.files)
+    read = any(file.formats or (file.format and not file.error) for file in reading.files)  # followed: nothing came yet
     return "clean" if read else "nothing"
 
 
@@ -103,6 +103,8 @@ def _verdict(reading: Reading, roots: Sequence[Root], times: Span) -> str:
     requests, failed = reading.tally.requests, reading.failed
     during = _during(times)
     if not failed:
+        if not reading.lines:
+            return "No line came."
         if not requests:
             return f"No failed request is told of in {reading.lines:,} lines{during}."
         return f"None of {requests:,} requests failed{during}."

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from ..diagnose.redact import clean
 from .dialects import DIALECTS
 from .formats import Format, formats
 from .layout import BadLayout, Slot
@@ -108,11 +109,14 @@ def _joined(text: str) -> str:
 
 def _of_file(where: str) -> Format:
     """Return the format that an nginx.conf declares: the one named, the one its access_log uses, or its only one."""
-    path, name = (where, "") if Path(where).exists() else tuple(where.rpartition(":")[::2])
+    path, name = (where, "") if Path(where).exists() or ":" not in where else tuple(where.rpartition(":")[::2])
     try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")[:_LARGEST]
+        if path == "":
+            raise BadLayout("After @ the name of a file is expected, such as @/etc/nginx/nginx.conf:main.")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read(_LARGEST)
     except OSError as error:
-        raise BadLayout(f"{path or where} cannot be read: {error.strerror or error}.") from None
+        raise BadLayout(f"{clean(path, 200)} cannot be read: {error.strerror or error}.") from None
     text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
     found = {one["name"]: one["text"] for one in _NGINX_DIRECTIVE.finditer(text)}
     used = [one for one in _NGINX_USED.findall(text) if one in found]

@@ -1,14 +1,15 @@
 """Owns the reading of several log files: in parallel where that pays, joined, merged into one `Reading`."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from queue import Empty
-from threading import active_count
+from threading import Thread, active_count
 from typing import Any, BinaryIO, Final
 
 from ..diagnose.catalogue import catalogue
@@ -29,6 +30,8 @@ _WORTH: Final = 16 << 20
 """Bytes in all from which several processes are worth their start."""
 _LOOKED_AT: Final = 65536
 _BESIDE: Final = 60.0
+_WATCHED: Final = 0.5
+"""Seconds after which a reader looks whether it is still wanted."""
 
 
 @dataclass
@@ -85,6 +88,14 @@ _told: Any = None
 def _begin(queue: Any) -> None:
     global _told
     _told = queue
+    Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
+
+
+def _outlive_nobody(parent: int) -> None:
+    """End this reader once who started it was killed: nobody waits for what it reads."""
+    while os.getppid() == parent:
+        time.sleep(_WATCHED)
+    os._exit(1)
 
 
 def _work(path: str, format: str, hint: str) -> Part:
@@ -96,7 +107,7 @@ def _parallel(paths: Sequence[str], format: str, several: int, total: int, progr
     context = get_context("fork" if active_count() == 1 else "spawn")
     queue: Any = context.Queue()
     done: dict[str, int] = {}
-    with ProcessPoolExecutor(several, context, initializer=_begin, initargs=(queue,)) as pool:
+    with ProcessPoolExecutor(several, context, initializer=_begin, initargs=(queue,)) as pool, _ended_early():
         jobs: list[Future[Part]] = [pool.submit(_work, path, format, hint) for path in paths]
         waiting: set[Future[Part]] = set(jobs)
         while waiting:
@@ -110,6 +121,17 @@ def _parallel(paths: Sequence[str], format: str, several: int, total: int, progr
             if progress:
                 progress(min(sum(done.values()), total), total)
         return [job.result() for job in jobs]
+
+
+@contextmanager
+def _ended_early() -> Iterator[None]:
+    """End the readers where reading is interrupted: they would go on to the end of their files."""
+    try:
+        yield
+    except BaseException:
+        for process in active_children():
+            process.terminate()
+        raise
 
 
 def _company(paths: Sequence[str]) -> str:

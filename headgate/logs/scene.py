@@ -90,7 +90,8 @@ class Scene:
             return told
         seen = [one.time for one in self.seen if told.first <= one.time < told.last + 60] if self.sample.exact else []
         times = seen + [one.time for one in self.failures if told.first <= one.time < told.last + 60]
-        first = min(times) if seen and min(times) < told.first + 60 else told.first
+        whole = seen or len(times) == self.requests  # the time of every request is known to the second
+        first = min(times) if whole and times and min(times) < told.first + 60 else told.first
         return told._replace(first=first, last=max([*times, told.last]))
 
     @cached_property

@@ -1,11 +1,13 @@
 """Owns the look at one address: whether it takes a TCP connection, and whether this machine has a way to anywhere."""
 
+import errno
 import socket
 import time
 from pathlib import Path
 
 from ..diagnose.looks import Look
 from ..diagnose.sentence import duration
+from ..model import signals as s
 from ..model.exchange import Attempt
 from ..net.failing import Broken, fail
 from ..net.streams import connect
@@ -20,6 +22,8 @@ async def tcp_look(host: str, ip: str, port: int, seconds: float, begun: float) 
     try:
         sock = await connect(attempt, (ip, port), seconds)
     except Broken as broken:
+        if broken.signal == s.NO_PORTS and ":" in ip and not has_ipv6():  # Linux has one error for both
+            broken = Broken(broken.phase, s.UNREACHABLE, {**broken.facts, "errno": errno.ENETUNREACH})
         fail(attempt, broken)
         text = said(attempt)
         return Look("tcp", label, False, text, at - begun, time.monotonic() - at, attempt, facts=facts)

@@ -115,7 +115,14 @@ async def _names(asking: Asking, url: Url, how: Settings) -> list[str]:
         for look in await done:
             asking.take(look)
             addresses |= dict.fromkeys((*look.facts.get("a", ()), *look.facts.get("aaaa", ())))
+    if not addresses and not local and not has_network():
+        _no_network(asking)
     return list(addresses)[:_ADDRESSES]
+
+
+def _no_network(asking: Asking) -> None:
+    at = time.monotonic() - asking.begun
+    asking.take(Look("tcp", "network", False, "this machine has no route to anywhere", at, facts={"no_network": True}))
 
 
 async def _list(job: Awaitable[Look]) -> list[Look]:
@@ -134,8 +141,7 @@ async def _connect(asking: Asking, url: Url, addresses: Sequence[str]) -> list[t
         asking.take(look)
     reached = [(ip, look) for ip, look in zip(public, looks, strict=True) if look.ok]
     if not reached and not has_network() and any(allowed(ip, named=False) for ip in public):
-        at = time.monotonic() - asking.begun
-        asking.take(Look("tcp", "network", False, "this machine has no route to anywhere", at, facts={"no_network": True}))
+        _no_network(asking)
     return reached or None
 
 

@@ -178,7 +178,8 @@ def _files(told: Mapping[str, Any]) -> list[RenderableType]:
         if file["error"]:
             parts.append(Text.assemble(("x ", "red"), f"{file['path']}: {file['error']}"))
             continue
-        text = Text.assemble(("+ ", "green"), f"{file['path']}: {file['title']}, {file['lines']:,} lines")
+        lines = f"{file['lines']:,} line{'s' if file['lines'] != 1 else ''}"
+        text = Text.assemble(("+ ", "green"), f"{file['path']}: {file['title'] or 'format not known'}, {lines}")
         if file["unreadable"]:
             text.append(f", {file['unreadable']:,} of them not understood", style="yellow")
         parts.append(text)

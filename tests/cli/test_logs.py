@@ -253,3 +253,69 @@ def test_a_followed_pipe_ends_with_it(both: tuple[Path, Path]) -> None:
     assert len(rows) == 120
     assert {row["status"] for row in rows} == {502}
     assert process.returncode == 1
+
+
+def test_a_report_that_cannot_be_written_does_not_lose_what_was_found(both: tuple[Path, Path]) -> None:
+    result = run(both[0], "--html", "/nowhere/r.html")
+    assert result.exit_code == 2
+    assert result.output.startswith("failures ")
+    assert "/nowhere/r.html: No such file or directory" in result.output
+
+
+@pytest.mark.parametrize(("form", "said"), [
+    ("@/nowhere/nginx.conf", "/nowhere/nginx.conf cannot be read: No such file"), ("@", "the name of a file is expected"),
+    ("@/dev/zero", "/dev/zero has no log_format"),
+])  # fmt: skip
+def test_a_format_file_that_is_none(both: tuple[Path, Path], form: str, said: str) -> None:
+    result = run(both[0], "--format", form)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_rates_and_titles_are_said_once(tmp_path: Path) -> None:
+    text = "".join(ACCESS.format(minute=1, second=at, client=f"203.0.113.{at % 2}", path="/", status=502) for at in range(50))
+    (tmp_path / "access.log").write_text(text)
+    output = run(tmp_path / "access.log").output
+    assert "of 25 requests: 100 % failed" in output
+    assert "\n1. 502, and nginx's log does not say why" in output
+
+
+def test_nothing_new_is_no_failure_to_read(both: tuple[Path, Path]) -> None:
+    with follow(str(both[0])) as process:
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+    assert "No line came." in output
+
+
+def test_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    with follow(str(tmp_path)) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "is a folder: name the files in it" in errors
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_readers_end_with_who_started_them(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Two pipes that nobody writes to: the readers would wait for ever."""
+    pipes = [tmp_path / "one", tmp_path / "two"]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    words = [sys.executable, "-m", "headgate", "logs", "--jobs", "2", *map(str, pipes)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children: list[int] = []
+    for _ in range(500):
+        children = [int(one) for one in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        if len(children) >= 2:
+            break
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(timeout=20) == code
+    for _ in range(500):
+        left = [one for one in children if Path(f"/proc/{one}").exists()]
+        if not left:
+            break
+        time.sleep(0.02)
+    assert not left

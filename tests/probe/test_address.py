@@ -68,3 +68,14 @@ def test_where_no_way_leads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_where_a_way_leads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", lambda *_: None)
     assert has_network()
+
+
+@pytest.mark.parametrize(("ip", "cause"), [("2001:db8::7", "network-unreachable"), ("192.0.2.7", "ports-exhausted")])
+def test_a_machine_without_ipv6_is_not_out_of_ports(monkeypatch: pytest.MonkeyPatch, ip: str, cause: str) -> None:
+    """Linux answers both with EADDRNOTAVAIL."""
+
+    def no_address(*_: object) -> None:
+        raise OSError(99, "Cannot assign requested address")
+
+    monkeypatch.setattr(socket.socket, "connect", no_address)
+    assert look(9, ip).attempt.cause.code == cause
