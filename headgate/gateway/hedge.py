@@ -141,7 +141,7 @@ class Hedge:
         if cause.strike:
             self.group.bad(server, flow, now, unsent=phase < SEND)
         flow.tried.append(server)
-        flow.hedge = None
+        self._step_back()
         flow.worker.recorder.attempt_failed(flow, attempt)
 
     def client_late(self, what: str, limit: float) -> None:
@@ -164,7 +164,6 @@ class Hedge:
 
     def leave(self) -> None:
         """The first try answered, or nobody waits any more: let the second go."""
-        self._flow.hedge = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -173,6 +172,14 @@ class Hedge:
             self.attempt.verdict = "hedged"
             self.attempt.t_end = now
             self._end(now, LEFT)
+        self._step_back()
+
+    def _step_back(self) -> None:
+        """Leave the exchange to its first try, which is the last one in the record again: that is where the answer comes from."""
+        flow, self.running = self._flow, False
+        flow.hedge = None
+        flow.attempts.remove(flow.attempt)
+        flow.attempts.append(flow.attempt)
 
     def _end(self, now: float, how: str) -> None:
         """Let go of the connection and the server."""
