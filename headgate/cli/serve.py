@@ -1,5 +1,6 @@
 """`headgate serve`: read the configuration, bind, and run the gateway."""
 
+import gc
 import json
 import os
 import resource
@@ -7,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,6 +20,7 @@ from ..config.schema import Config
 from ..control.parent import Parent
 from ..gateway.counting import memories
 from ..gateway.descriptors import affordable
+from ..gateway.process import run_worker
 from ..gateway.sockets import CannotListen, address_of, bind_shares
 from ..net.journal import Journal
 from ..net.seat import Seat, write_state
@@ -153,13 +156,8 @@ def _run(loaded: Loaded, addresses: Sequence[_Address], path: str) -> int:
     elder = int(os.environ.pop(_ELDER, "0"))
     seats = [[sock for address in addresses for sock in address.sockets[slot::workers]] for slot in range(workers)]
 
-    def worker(seat: Seat) -> int:
-        from ..gateway.process import run_worker
-
-        return run_worker(seat, shared)
-
     def control(seat: Seat) -> int:
-        from ..control.process import run_control
+        from ..control.process import run_control  # its libraries would only weigh on the workers
 
         return run_control(seat, gauges, journal, path)
 
@@ -172,7 +170,16 @@ def _run(loaded: Loaded, addresses: Sequence[_Address], path: str) -> int:
         notify(f"READY=1\nMAINPID={os.getpid()}")
 
     parent = Parent(
-        seats, write_state(state), worker=worker, control=control, journal=journal, died=gauges.clear, started=started,
-        successor=lambda: _successor(addresses), drain=config.gateway.drain,
-    )  # fmt: skip
+        seats,
+        write_state(state),
+        worker=partial(run_worker, shared=shared),
+        control=control,
+        journal=journal,
+        died=gauges.clear,
+        started=started,
+        successor=lambda: _successor(addresses),
+        drain=config.gateway.drain,
+    )
+    gc.collect()
+    gc.freeze()  # the children share this memory as long as nobody touches it
     return parent.run()
