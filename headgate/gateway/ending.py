@@ -70,8 +70,9 @@ class Ending(UnderWay):
         now = self.worker.clock()
         attempt, server, group = self.attempt, self.server, self.group
         assert server is not None
+        judged = self.judged  # for its status, already
         cause = self._end_attempt(phase, signal, facts, now)
-        if cause.strike:
+        if cause.strike and not judged:
             group.bad(server, self, now, unsent=phase < SEND)
         kept = attempt.reused and attempt.received == 0 and signal in (EOF, RESET)
         if not kept:
