@@ -18,6 +18,10 @@ from ..wire.grammar import is_token
 
 COMMANDS = {
     "serve": "Run the gateway.",
+    "status": "Show how a running gateway is: workers, servers, what failed.",
+    "reload": "Have a running gateway read its configuration again.",
+    "upgrade": "Have a new version of the program take over from a running gateway.",
+    "server": "Drain, eject, weigh or bring back a server of a running gateway.",
     "check": "Validate a configuration file, and warn of settings that will cause 502s.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
     "explain": "Explain a code, log line or error page of any product: what it means, what to do.",
