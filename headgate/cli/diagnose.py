@@ -1,7 +1,6 @@
 """`headgate diagnose`: examine a URL from outside (or captures, or this machine), and print the verdict."""
 
 import asyncio
-import contextlib
 import json
 import shutil
 import sys
@@ -21,7 +20,7 @@ from ..diagnose.pages import judge_answer
 from ..diagnose.redact import clean
 from ..model.diagnosis import Diagnosis
 from ..wire.grammar import is_token
-from .main import check_authorities, header_fields, stop
+from .main import INTERRUPTED, check_authorities, header_fields, stop
 from .paste import read_input, read_start
 
 READERS = ("visitor", "operator", "admin", "all")
@@ -37,7 +36,8 @@ Examples:
   headgate diagnose http://localhost/ --here                        on the gateway's own machine
 
 \b
-Exit codes: 0 up, 1 failing, 3 partly failing, 4 unreachable, 5 nothing to judge, 2 wrong usage.
+Exit codes: 0 up, 1 failing, 3 partly failing, 4 unreachable, 5 nothing to judge, 2 wrong usage,
+130 Ctrl-C (what was found until then is told).
 At most 24 requests go to the site (--requests), for at most 20 seconds (--timeout)."""
 
 
@@ -88,14 +88,15 @@ def command(
         url=url, method=method.upper(), fields=_fields(headers, cookies), origin=origin or "", vantage=vantage or "", here=here,
         paste=seen, seconds=timeout, requests=requests, replay=replay,
     )  # fmt: skip
-    asked, looks = asyncio.run(_examine(asked, resolvers, ca, quiet=as_json or not sys.stderr.isatty()))
+    asked, looks, stopped = asyncio.run(_examine(asked, resolvers, ca, quiet=as_json or not sys.stderr.isatty()))
     told = judge(asked, looks)
-    _finish(told, looks, reader, as_json, html)
+    _finish(told, looks, reader, as_json, html, stopped)
 
 
 def _check(method: str, origin: str | None, vantage: str | None, resolvers: Sequence[str], timeout: float) -> None:
     """End the command where an option holds what cannot be used, before anything is sent."""
     from ..net.hosts import literal
+    from ..net.resolvconf import parse_server
     from ..probe.url import BadUrl, parse_url
 
     if not is_token(method.encode("utf-8", "replace")):
@@ -103,8 +104,10 @@ def _check(method: str, origin: str | None, vantage: str | None, resolvers: Sequ
     if timeout != timeout:  # not a number is no less than 1 and no more than 600
         stop("--timeout nan: expected seconds")
     for one in resolvers:
-        if literal(one) is None and literal(f"[{one}]") is None:
-            stop(f"--resolver {clean(one, 60)}: expected an IP address")
+        try:
+            parse_server(one)
+        except ValueError as error:
+            stop(f"--resolver {clean(str(error), 160)}")
     for name, value in (("--origin", origin), ("--vantage", vantage)):
         try:
             if value is not None and literal(value) is None:
@@ -122,8 +125,8 @@ def _fields(headers: Sequence[str], cookies: Sequence[str]) -> tuple[tuple[str, 
     return tuple(fields)
 
 
-async def _examine(asked: Asked, resolvers: Sequence[str], ca: str | None, quiet: bool) -> tuple[Asked, list[Look]]:
-    """Run all looks, telling each as it finishes. Ctrl-C ends early with what there is."""
+async def _examine(asked: Asked, resolvers: Sequence[str], ca: str | None, quiet: bool) -> tuple[Asked, list[Look], bool]:
+    """Run all looks, telling each as it finishes. Ctrl-C ends early with what there is; return whether it did."""
     from ..probe.examine import Settings, examine, in_order
     from ..probe.url import BadUrl, parse_url
 
@@ -141,14 +144,17 @@ async def _examine(asked: Asked, resolvers: Sequence[str], ca: str | None, quiet
     except BadUrl as error:
         stop(str(error))
     settings = Settings(resolvers=tuple(resolvers) or Settings().resolvers, ca=ca or "")
-    with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
+    stopped = False
+    try:
         if asked.here:
             from ..probe.here import look_around
 
             await look_around(asked, tell)
         if asked.url:
             await examine(asked, tell, settings)
-    return asked, in_order(found)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        stopped = True
+    return asked, in_order(found), stopped
 
 
 def _progress(look: Look, seconds: float) -> None:
@@ -190,14 +196,16 @@ def _offline(name: str, url: str | None, reader: str, as_json: bool, html: Path 
     sys.exit(EXIT[told[last].outcome])
 
 
-def _finish(told: Diagnosis, looks: Sequence[Look], reader: str, as_json: bool, html: Path | None) -> NoReturn:
+def _finish(told: Diagnosis, looks: Sequence[Look], reader: str, as_json: bool, html: Path | None, stopped: bool) -> NoReturn:
     document = told.as_json() | {"looks": [one.as_json() for one in looks]}
     if as_json:
         click.echo(json.dumps(document, indent=2, default=str))
     else:
         _print(told, reader)
     _written(html, document, as_json)
-    sys.exit(EXIT[told.outcome])
+    if stopped:
+        click.echo("headgate: stopped before the end: this is what was found until then.", err=True)
+    sys.exit(INTERRUPTED if stopped else EXIT[told.outcome])
 
 
 def _written(html: Path | None, document: dict[str, Any], as_json: bool) -> None:

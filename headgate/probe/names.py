@@ -26,6 +26,7 @@ from ..model.phases import RESOLVE
 from ..net.dnsanswer import extended_error, server_text
 from ..net.hosts import literal
 from ..net.resolvconf import Server, parse_resolv_conf, parse_server
+from .aside import aside
 
 _CODES: Final = {dns.rcode.SERVFAIL: s.SERVFAIL, dns.rcode.REFUSED: s.DNS_REFUSED, dns.rcode.NXDOMAIN: s.NXDOMAIN}
 _ZONE_SERVERS: Final = 2
@@ -54,10 +55,9 @@ class Answer:
 async def system_look(name: str, port: int, seconds: float, begun: float) -> Look:
     """Ask as every program on this machine does (hosts file, resolv.conf); where that fails ask its server for the reason."""
     at = time.monotonic()
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(seconds):
-            found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            found = await aside(lambda: socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
     except (OSError, TimeoutError, UnicodeError) as error:
         answer = await _reason(name, error, max(0.5, seconds - (time.monotonic() - at)))
         return _look(name, "system", answer, at, begun)
@@ -97,7 +97,7 @@ async def zone_looks(name: str, seconds: float, begun: float) -> list[Look]:
     at = time.monotonic()
     try:
         async with asyncio.timeout(seconds):
-            servers = await asyncio.to_thread(_zone_servers, name, seconds)
+            servers = await aside(lambda: _zone_servers(name, seconds))
             left = max(0.3, seconds - (time.monotonic() - at))
             jobs = [server_look(name, address, left, begun, f"authoritative {host}") for host, address in servers]
             return list(await asyncio.gather(*jobs))

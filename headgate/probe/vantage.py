@@ -3,15 +3,13 @@
 import asyncio
 import json
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from typing import Any, Final
+from typing import Any
+from urllib.parse import urlencode
 
 from ..diagnose.looks import Look
 from ..diagnose.redact import clean, credentials_apart, redact_target
-
-_ANSWER_MAX: Final = 1 << 20
+from .address import said
+from .single import glance
 
 
 async def vantage_look(vantage: str, url: str, seconds: float, begun: float) -> Look:
@@ -22,38 +20,34 @@ async def vantage_look(vantage: str, url: str, seconds: float, begun: float) -> 
     facts: dict[str, Any] = {"url": where}
     try:
         async with asyncio.timeout(seconds):
-            told = await asyncio.to_thread(_fetch, vantage.rstrip("/"), url, seconds)
+            told = await _fetch(vantage.rstrip("/"), url, seconds)
     except (TimeoutError, OSError, ValueError) as error:
         text = f"it could not be asked ({clean(str(error) or 'no answer in time', 120)})"
         return Look("vantage", label, None, text, at - begun, time.monotonic() - at, facts=facts)
     outcome = str(told.get("outcome", "unknown"))
-    cause = next((str(one.get("cause", "")) for one in told.get("suspects", ()) if isinstance(one, dict)), "")
+    suspects = told.get("suspects")
+    cause = (
+        next((str(one.get("cause", "")) for one in suspects if isinstance(one, dict)), "") if isinstance(suspects, list) else ""
+    )
     facts |= {"outcome": outcome, "cause": cause}
     ok = {"up": True, "failing": False, "unreachable": False, "partly": False}.get(outcome)
     text = clean(f"{outcome}: {told.get('summary', '')}", 200)
     return Look("vantage", label, ok, text, at - begun, time.monotonic() - at, facts=facts)
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Never follow: the address that was named is the one that is asked."""
-
-
-def _fetch(vantage: str, url: str, seconds: float) -> dict[str, Any]:
+async def _fetch(vantage: str, url: str, seconds: float) -> dict[str, Any]:
     """Return the verdict. Raises OSError, ValueError."""
-    if urllib.parse.urlsplit(vantage).scheme not in ("http", "https"):
-        raise ValueError(f"{redact_target(vantage)}: expected the http or https address of another Headgate's admin API")
     vantage, authorization = credentials_apart(vantage)
-    request = urllib.request.Request(f"{vantage}/api/diagnose?{urllib.parse.urlencode({'url': url})}")  # noqa: S310 (checked above)
-    request.add_header("Accept", "application/json")
-    if authorization:
-        request.add_header("Authorization", authorization)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
+    fields = (("Accept", "application/json"), *((("Authorization", authorization),) if authorization else ()))
+    attempt, answer = await glance(f"{vantage}/api/diagnose?{urlencode({'url': url})}", fields, seconds)
+    if answer is None:
+        raise OSError(said(attempt))
+    if answer.status != 200:
+        raise ValueError(f"it answered {answer.status}")
     try:
-        with opener.open(request, timeout=seconds) as answer:
-            told = json.loads(answer.read(_ANSWER_MAX))
-    except urllib.error.HTTPError as error:
-        raise ValueError(f"it answered {error.code}") from None
+        told = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        told = None
     if not isinstance(told, dict):
         raise ValueError("it answered no verdict")
     return told

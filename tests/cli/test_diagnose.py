@@ -2,8 +2,12 @@
 
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +206,7 @@ def test_a_server_that_closes_kept_connections_works(site: Any) -> None:
     (("http://a.example/", "-X", "GET / HTTP/1.1\r\nEvil: 1", "--replay"), "expected one word such as GET"),
     (("http://a.example/", "-H", "Näme: b"), "the name may hold"),
     (("http://a.example/", "--timeout", "nan"), "expected seconds"),
-    (("http://a.example/", "--resolver", "dns.example"), "expected an IP address"),
+    (("http://a.example/", "--resolver", "dns.example"), "expected the address of a DNS server"),
     (("http://a.example/", "--origin", "not a host"), "--origin: not a host"),
     (("http://a.example/", "--vantage", "ftp://u:sesame@b.example"), "--vantage: ftp://[redacted]@b.example"),
     (("http://a.example/", "--ca", __file__), "it holds no certificate in PEM"),
@@ -222,6 +226,30 @@ def test_credentials_of_a_url_are_shown_nowhere(site: Any, tmp_path: Path) -> No
     for arguments in ((url,), (url, "--json"), (url, "--html", page)):
         assert "sesame" not in run(*arguments, "--timeout", "4", "--requests", "3").output
     assert "sesame" not in page.read_text()
+
+
+@pytest.mark.timeout(60)
+def test_ctrl_c_tells_what_was_found_until_then(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # it takes connections, and answers nothing
+        port = server.getsockname()[1]
+        words = [
+            sys.executable,
+            "-m",
+            "headgate",
+            "diagnose",
+            f"http://127.0.0.1:{port}/",
+            "--vantage",
+            f"http://127.0.0.1:{port}/",
+        ]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with process:
+            with server.accept()[0], server.accept()[0], server.accept()[0]:  # TCP alone, GET, the other view
+                time.sleep(0.3)
+                process.send_signal(signal.SIGINT)
+                output, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "TCP 127.0.0.1" in output
+    assert errors == "headgate: stopped before the end: this is what was found until then.\n"
 
 
 @pytest.mark.timeout(30)

@@ -56,9 +56,15 @@ def test_up_is_up() -> None:
 
 
 def test_what_is_no_verdict_proves_nothing() -> None:
-    for status, body in ((200, b"<html>"), (200, b"[1]"), (403, b"{}"), (500, b"")):
+    for status, body in ((200, b"<html>"), (200, b"[1]"), (200, b"[" * 100_000), (403, b"{}"), (500, b"")):
         with other(status, body) as (where, _):
             assert ask(where).ok is None
+
+
+def test_a_verdict_of_another_shape_is_told_as_far_as_it_goes() -> None:
+    for suspects in (b"5", b"null", b'{"a": 1}', b'["x"]'):
+        with other(200, b'{"outcome": "up", "summary": 7, "suspects": ' + suspects + b"}") as (where, _):
+            assert (ask(where).ok, ask(where).facts["cause"]) == (True, "")
 
 
 def test_redirects_are_not_followed() -> None:
