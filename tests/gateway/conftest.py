@@ -1,9 +1,11 @@
 """A stage for the data plane: scripted servers, one real worker, and raw clients, on loopback and in one loop."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import socket
+import tomllib
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from headgate.config.findings import BadConfig
 from headgate.config.load import load
 from headgate.config.schema import Config
 from headgate.gateway.flow import Flow
@@ -210,6 +213,19 @@ class Stage:
         file = self.folder / "headgate.toml"
         file.write_text(text)
         return load(file)
+
+    def reread(self) -> dict[str, Any]:
+        """Return what the configuration file says now, unchecked, but with the whole paths of the log files."""
+        data = tomllib.loads((self.folder / "headgate.toml").read_text())
+        log = data["gateway"]["log"]
+        log |= {key: str(self.folder / name) for key, name in log.items() if key != "format"}
+        return data
+
+    def unchecked(self, *servers: Any, **settings: Any) -> Config:
+        """Return a configuration with files that are not there: they were when it was checked."""
+        with contextlib.suppress(BadConfig):
+            self.config(*servers, **settings)
+        return Config.model_validate(self.reread())
 
     async def gateway(self, *urls: Any, route: str = "", gateway: dict[str, Any] | None = None, **upstream: Any) -> None:
         """Start a worker in front of the servers; the URL "itself" stands for its own."""
