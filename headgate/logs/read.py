@@ -85,10 +85,10 @@ def _shifted(progress: Progress, base: int, total: int) -> Callable[[int], None]
 _told: Any = None
 
 
-def _begin(queue: Any) -> None:
+def _begin(queue: Any, parent: int) -> None:
     global _told
     _told = queue
-    Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
+    Thread(target=_outlive_nobody, args=(parent,), daemon=True).start()
 
 
 def _outlive_nobody(parent: int) -> None:
@@ -107,7 +107,7 @@ def _parallel(paths: Sequence[str], format: str, several: int, total: int, progr
     context = get_context("fork" if active_count() == 1 else "spawn")
     queue: Any = context.Queue()
     done: dict[str, int] = {}
-    with ProcessPoolExecutor(several, context, initializer=_begin, initargs=(queue,)) as pool, _ended_early():
+    with ProcessPoolExecutor(several, context, initializer=_begin, initargs=(queue, os.getpid())) as pool, _ended_early():
         jobs: list[Future[Part]] = [pool.submit(_work, path, format, hint) for path in paths]
         waiting: set[Future[Part]] = set(jobs)
         while waiting:
