@@ -1,23 +1,21 @@
 """`headgate serve`: read the configuration, bind, and run the gateway."""
 
 import gc
-import json
 import os
 import resource
-import signal
-import socket
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
 
 import click
 
 from ..config.findings import BadConfig
 from ..config.load import Loaded, from_servers, read
 from ..config.schema import Config
+from ..control.handover import Address, Elder, start_heir
 from ..control.parent import Parent
+from ..control.signals import hold
 from ..gateway.counting import memories
 from ..gateway.descriptors import affordable
 from ..gateway.process import run_worker
@@ -28,18 +26,6 @@ from ..net.systemd import notify
 from ..traffic.gaugenames import gauge_names
 from ..traffic.shared import Gauges
 from .main import stop
-
-_INHERITED: Final = "HEADGATE_SOCKETS"
-"""Environment variable in which a new version is told its sockets: pairs of address and descriptors, as JSON."""
-_ELDER: Final = "HEADGATE_UPGRADES"
-"""Environment variable with the process id of the version that it takes over from."""
-
-
-class _Address(NamedTuple):
-    """One address of the configuration, bound."""
-
-    name: str
-    sockets: list[socket.socket]
 
 
 @click.command("serve")
@@ -58,20 +44,47 @@ def command(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...])
     Signals: SIGTERM ends it in order (a second one at once), SIGHUP reads the file again, SIGUSR1 opens the logs anew, SIGUSR2
     starts a new version of the program that takes over the sockets.
     """
+    hold()
+    _open_standard_streams()
+    elder = _elder()
     try:
         loaded = _configuration(file, listen, servers)
-        addresses = _sockets(loaded.config)
+        addresses = _sockets(loaded.config, elder)
+        _allow_descriptors()
+        code = _run(loaded, addresses, str(Path(file).absolute()) if file else "", elder)
     except BadConfig as problem:
+        elder.failed(str(problem))
         click.echo(str(problem), err=True)
         sys.exit(2)
-    except CannotListen as problem:
-        stop(str(problem))
-    _allow_descriptors()
-    try:
-        code = _run(loaded, addresses, str(Path(file).absolute()) if file else "")
-    except OSError as problem:
-        stop(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
+    except (CannotListen, OSError) as problem:
+        elder.failed(_said(problem))
+        stop(_said(problem))
     sys.exit(code)
+
+
+def _said(problem: Exception) -> str:
+    """Return what went wrong, without an error's number."""
+    if not isinstance(problem, OSError):
+        return str(problem)
+    return f"{problem.filename}: {problem.strerror}" if problem.filename else problem.strerror or str(problem)
+
+
+def _open_standard_streams() -> None:
+    """Put nothing in the place of standard streams that are closed: else a socket gets the number, and log lines with it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 (as long as we live)
+
+
+def _elder() -> Elder:
+    try:
+        return Elder.of(os.environ)
+    except ValueError as problem:
+        stop(str(problem))
 
 
 def _configuration(file: str | None, listen: tuple[str, ...], servers: tuple[str, ...]) -> Loaded:
@@ -89,37 +102,16 @@ def _workers(config: Config) -> int:
     return config.gateway.workers or len(os.sched_getaffinity(0))
 
 
-def _sockets(config: Config) -> list[_Address]:
+def _sockets(config: Config, elder: Elder) -> list[Address]:
     """Return the sockets of each address, one for each worker: those of the version before, where this one takes over from it."""
-    inherited = json.loads(os.environ.pop(_INHERITED, "[]"))
     count = _workers(config)
     found = []
     for address in config.gateway.listen:
-        known = next((entry for entry in inherited if entry[0] == address), None)
-        there = []
-        if known is not None:
-            inherited.remove(known)
-            there = [socket.socket(fileno=fd) for fd in known[1]]
+        there = elder.take(address)
         lacking = count - len(there)
-        found.append(_Address(address, there + (bind_shares(address, lacking, there) if lacking > 0 else [])))
-    for _, fds in inherited:  # of addresses that are no longer configured
-        for fd in fds:
-            os.close(fd)
+        found.append(Address(address, there + (bind_shares(address, lacking, there) if lacking > 0 else [])))
+    elder.let_go()
     return found
-
-
-def _successor(addresses: Sequence[_Address]) -> int:
-    """Start this program again with the same arguments and sockets; return its process id. Raises OSError."""
-    told = [[address.name, [sock.fileno() for sock in address.sockets]] for address in addresses]
-    environment = {**os.environ, _INHERITED: json.dumps(told), _ELDER: str(os.getpid())}
-    every = [sock for address in addresses for sock in address.sockets]
-    for sock in every:
-        sock.set_inheritable(True)
-    try:
-        return os.posix_spawn(sys.executable, sys.orig_argv, environment)
-    finally:
-        for sock in every:
-            sock.set_inheritable(False)
 
 
 def _allow_descriptors() -> None:
@@ -141,7 +133,7 @@ def _tell_of_descriptors(journal: Journal, wanted: int, workers: int) -> None:
         )
 
 
-def _run(loaded: Loaded, addresses: Sequence[_Address], path: str) -> int:
+def _run(loaded: Loaded, addresses: Sequence[Address], path: str, elder: Elder) -> int:
     """Start all processes, and stay as their parent. Return the exit code. Raises OSError."""
     config = loaded.config
     workers = _workers(config)
@@ -149,12 +141,11 @@ def _run(loaded: Loaded, addresses: Sequence[_Address], path: str) -> int:
     shared = memories(workers, secret)
     gauges = Gauges(shared.gauges, workers)
     journal = Journal(config.gateway.log.errors)
-    state = {
-        "version": 1, "data": loaded.data, "folder": loaded.folder, "gauges": gauges.assign(gauge_names(config)), "servers": {},
-    }  # fmt: skip
+    present = write_state({
+        "version": 1, "data": loaded.data, "folder": loaded.folder, "gauges": gauges.assign(gauge_names(config)),
+        "servers": elder.servers(config),
+    })  # fmt: skip
     _tell_of_descriptors(journal, config.gateway.limits.connections, workers)
-    elder = int(os.environ.pop(_ELDER, "0"))
-    seats = [[sock for address in addresses for sock in address.sockets[slot::workers]] for slot in range(workers)]
 
     def control(seat: Seat) -> int:
         from ..control.process import run_control  # its libraries would only weigh on the workers
@@ -164,20 +155,25 @@ def _run(loaded: Loaded, addresses: Sequence[_Address], path: str) -> int:
     def started() -> None:
         for address in addresses:
             journal.note(f"listening on {address_of(address.sockets[0])}")
-        if elder and elder == os.getppid():
-            journal.note(f"process {os.getpid()} takes over from process {elder}")
-            os.kill(elder, signal.SIGTERM)
+        if elder.pid:
+            journal.note(f"process {os.getpid()} takes over from process {elder.pid}")
+        elder.ready()
         notify(f"READY=1\nMAINPID={os.getpid()}")
 
+    def failed(why: str) -> None:
+        elder.failed(why)
+        click.echo(f"headgate: {why}", err=True)
+
     parent = Parent(
-        seats,
-        write_state(state),
+        [[sock for address in addresses for sock in address.sockets[slot::workers]] for slot in range(workers)],
+        present,
         worker=partial(run_worker, shared=shared),
         control=control,
         journal=journal,
         died=gauges.clear,
         started=started,
-        successor=lambda: _successor(addresses),
+        failed=failed,
+        successor=lambda: start_heir(addresses, present),
         drain=config.gateway.drain,
     )
     gc.collect()

@@ -58,7 +58,19 @@ class Desired:
         except ValueError as problem:
             raise NotApplied(f"too many limits: {problem}") from None
         found = Desired(self.version + 1, loaded.data, loaded.folder, loaded.config, numbers)
-        found.standings.inherit(self.standings, self.config, loaded.config)
+        found.standings = self.followed_by(loaded.config)
+        return found
+
+    def followed_by(self, config: Config) -> Standings:
+        """Return how the servers of another configuration stand, as far as this one knows."""
+        standings = Standings(config, time.time())
+        standings.inherit(self.standings, self.config, config)
+        return standings
+
+    def again(self, version: int) -> "Desired":
+        """Return the same with a higher version, after another was tried in vain. The standings are shared."""
+        found = Desired(version, self.data, self.folder, self.config, self.numbers)
+        found.standings = self.standings
         return found
 
 

@@ -6,9 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from ..net.link import Link
+from .desired import Desired
 
 _RATE_OVER: Final = 10.0
 """Seconds over which rates are averaged."""
+_UPSTREAM: Final = ("requests", "retries", "retries_refused")
+_SERVER: Final = ("requests", "failed")
+"""What is summed up of each."""
 
 
 class Peer:
@@ -20,16 +24,31 @@ class Peer:
         self.since = time.time()
         self.link: Link | None = None
         self.version = 0  # of the state it serves by; 0: not told yet
+        self.sent = 0  # version of the last state that was sent to it
+        self.behind = False  # it did not take the last word: its link was full
         self.counts: Mapping[str, Any] = {}
         self.heard = time.monotonic()
         self._history: deque[tuple[float, int]] = deque(maxlen=16)
 
     def counted(self, counts: Mapping[str, Any]) -> None:
         """Take in a tally. Raises KeyError, TypeError or ValueError for what is none."""
-        exchanges = int(counts["exchanges"])
+        _check(counts)
         self.counts = counts
         self.heard = time.monotonic()
-        self._history.append((self.heard, exchanges))
+        self._history.append((self.heard, counts["exchanges"]))
+
+    def tell(self, desired: Desired) -> None:
+        """Tell it the state, or only how the servers stand where it has the state already; later, when it reads nothing now."""
+        if self.link is None:
+            return
+        message: dict[str, Any]
+        if self.sent == desired.version:
+            message = {"do": "servers", "servers": desired.standings.snapshot()}
+        else:
+            message = {"do": "state", "state": desired.state()}
+        self.behind = not self.link.send(message)
+        if not self.behind:
+            self.sent = desired.version
 
     def rate(self) -> float:
         """Return exchanges per second of late."""
@@ -46,6 +65,23 @@ def all_draining(peers: Collection[Peer]) -> bool:
     return bool(peers) and all(peer.counts.get("draining", False) for peer in peers)
 
 
+def _check(counts: Any) -> None:
+    """Raise KeyError, TypeError or ValueError unless this is a tally."""
+    _numbers([counts["exchanges"], counts["lost_lines"]])
+    for kind in ("failures", "refusals"):
+        _numbers(counts[kind].values() if isinstance(counts[kind], dict) else [None])
+    for upstream in counts["upstreams"].values():
+        _numbers([upstream[key] for key in _UPSTREAM])
+        for server in upstream["servers"].values():
+            _numbers([server[key] for key in (*_SERVER, "busy", "idle")])
+
+
+def _numbers(values: Iterable[Any]) -> None:
+    for value in values:
+        if type(value) is not int:
+            raise TypeError(f"a count is a whole number, not {value!r:.40}")
+
+
 class Totals:
     """What was counted over all workers, those that ended included."""
 
@@ -53,6 +89,23 @@ class Totals:
         self._past: dict[str, Any] = {"exchanges": 0, "lost_lines": 0, "failures": Counter(), "refusals": Counter()}
         self._servers: dict[tuple[str, str], Counter[str]] = {}
         self._upstreams: dict[str, Counter[str]] = {}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what workers counted that have ended, as JSON has it."""
+        servers: dict[str, dict[str, Any]] = {}
+        for (name, label), counts in self._servers.items():
+            servers.setdefault(name, {})[label] = dict(counts)
+        return {"past": self._past, "upstreams": self._upstreams, "servers": servers}
+
+    def restore(self, told: Mapping[str, Any]) -> None:
+        """Be as a snapshot says. Raises KeyError, TypeError or ValueError for what is none."""
+        past, servers = told["past"], told["servers"]
+        self._past = {
+            "exchanges": int(past["exchanges"]), "lost_lines": int(past["lost_lines"]),
+            "failures": Counter(past["failures"]), "refusals": Counter(past["refusals"]),
+        }  # fmt: skip
+        self._upstreams = {name: Counter(counts) for name, counts in told["upstreams"].items()}
+        self._servers = {(name, label): Counter(counts) for name, of in servers.items() for label, counts in of.items()}
 
     def bury(self, counts: Mapping[str, Any]) -> None:
         """Keep the counts of a worker that has ended."""
@@ -62,9 +115,9 @@ class Totals:
         self._past["refusals"].update(counts.get("refusals", {}))
         for name, upstream in counts.get("upstreams", {}).items():
             kept = self._upstreams.setdefault(name, Counter())
-            kept.update({key: upstream[key] for key in ("requests", "retries", "retries_refused")})
+            kept.update({key: upstream[key] for key in _UPSTREAM})
             for label, server in upstream["servers"].items():
-                self._servers.setdefault((name, label), Counter()).update({key: server[key] for key in ("requests", "failed")})
+                self._servers.setdefault((name, label), Counter()).update({key: server[key] for key in _SERVER})
 
     def of_all(self, living: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """Return exchanges, failures and refusals by cause, and lost lines, over all workers that ever were."""
@@ -83,7 +136,7 @@ class Totals:
         for counts in living:
             upstream = counts.get("upstreams", {}).get(name)
             if upstream is not None:
-                found.update({key: upstream[key] for key in ("requests", "retries", "retries_refused")})
+                found.update({key: upstream[key] for key in _UPSTREAM})
         return found
 
     def of_server(self, name: str, label: str, living: Iterable[Mapping[str, Any]]) -> Counter[str]:

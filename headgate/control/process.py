@@ -9,18 +9,20 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from math import inf
 from typing import Any, Final
 
 import uvloop
 
-from ..config.schema import Upstream
+from ..config.schema import Config, Upstream
 from ..net.channel import Gone
 from ..net.journal import Journal
 from ..net.link import Link
 from ..net.resolve import Resolver
 from ..net.seat import Seat, read_state, write_state
+from ..net.tls import BadTlsFile
 from ..traffic.shared import Gauges
 from ..wire.limits import WireLimits
 from .admin import Admin
@@ -34,6 +36,7 @@ TICK: Final = 0.2
 _PATIENCE: Final = 10.0
 """Seconds within which every worker has to say whether it serves by a new configuration."""
 _MOMENT: Final = 0.01
+_ABSENT: Final = (0, 0, 0)
 _FAREWELL: Final = 1.0
 """Seconds in which the last words of the workers are heard at the end."""
 
@@ -47,12 +50,16 @@ class Control:
 
     def __init__(self, seat: Seat, gauges: Gauges, journal: Journal, path: str) -> None:
         """path: of the configuration file, "" without one. Raises ValueError when the present state is none."""
-        self.desired = Desired.of(read_state(seat.present))
+        state = read_state(seat.present)
+        self.desired = Desired.of(state)
         self.path = path
         self.journal = journal
         self.started = time.time()
         self.peers: dict[int, Peer] = {}
         self.totals = Totals()
+        if "past" in state:
+            self.totals.restore(state["past"])
+        gauges.resume(self.desired.numbers)  # the parent, whose copy it is, knows those of the start only
         self.reloaded: dict[str, Any] = {}  # when a reload was last asked for, and what came of it
         self.upgraded: dict[str, Any] = {}  # the same of a new version of the program
         self._seat = seat
@@ -60,11 +67,13 @@ class Control:
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
         self._reloading = asyncio.Lock()
+        self._reload_waits = False
+        self._kept = True  # the parent has the present state
         self._answers: dict[int, asyncio.Future[str]] = {}  # by slot, while a reload waits for them
         self._checkers: dict[str, Checker] = {}
         self._checked_by: dict[str, Upstream] = {}  # their settings
         self._spread = False  # word of servers is on its way
-        self._stamp = self._file_stamp()
+        self._stamp = self._seen = self._file_stamp()
         self._orphaned = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -73,10 +82,10 @@ class Control:
     async def run(self) -> None:
         """Run until the parent says otherwise, or is gone."""
         self._loop.add_reader(self._seat.channel.fileno(), self._hear_parent)
-        self._loop.add_signal_handler(signal.SIGTERM, self._end)
         self._loop.add_signal_handler(signal.SIGUSR1, self.journal.reopen)
-        self._loop.add_signal_handler(signal.SIGHUP, lambda: self.spawn(self.reload()))
-        self._check_health()
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+        self._checkers, self._checked_by = self._make_checkers(self.desired.config, self.journal.note)
+        self._check_health({})
         ticking = self._loop.create_task(self._tick())
         self._seat.channel.send({"do": "ready"})
         admin = Admin(self)
@@ -118,14 +127,17 @@ class Control:
         self.journal.note(f"stopped after {told['exchanges']} exchanges{lost}")
 
     async def _tick(self) -> None:
-        """Look at what is due: ends of ejections, and the configuration file where it is watched."""
-        turns = 0
+        """Look at what is due: ends of ejections, words that were not taken, the configuration file where it is watched."""
         while True:
             await asyncio.sleep(TICK)
-            turns += 1
             for name, label in self.desired.standings.over(time.monotonic(), time.time()):
                 self._changed(name, label)
-            if self.desired.config.gateway.watch and turns % 5 == 0:
+            for peer in self.peers.values():
+                if peer.behind:
+                    peer.tell(self.desired)
+            if not self._kept:
+                self._keep()
+            if self.desired.config.gateway.watch:
                 self._look_at_file()
 
     # The parent.
@@ -145,12 +157,24 @@ class Control:
             if got is None:
                 return
             message, fds = got
-            if message.get("do") == "worker" and fds:
-                self.spawn(self._join(int(message["slot"]), int(message["pid"]), fds.pop(0)))
-            elif message.get("do") == "upgrade":
-                self.upgraded = {"at": time.time(), **{key: message[key] for key in ("pid", "failed", "said")}}
+            self._obey(message, fds)
             for fd in fds:
                 os.close(fd)
+
+    def _obey(self, message: Mapping[str, Any], fds: list[int]) -> None:
+        """Do what the parent says."""
+        do = message.get("do")
+        if do == "worker" and fds:
+            self.spawn(self._join(int(message["slot"]), int(message["pid"]), fds.pop(0)))
+        elif do == "worker":  # descriptors ran out
+            self._ask_for_link(int(message["slot"]), int(message["pid"]))
+        elif do == "upgrade":
+            self.upgraded = {"at": time.time(), **{key: message[key] for key in ("pid", "failed", "said")}}
+        elif do == "stop":
+            self._end()
+
+    def _ask_for_link(self, slot: int, pid: int) -> None:
+        self._seat.channel.send({"do": "relink", "slot": slot, "pid": pid})
 
     def ask_parent(self, do: str) -> None:
         """Ask the parent to "stop", to "upgrade" or to "reopen" the logs."""
@@ -162,9 +186,10 @@ class Control:
         """Take the link to a worker into use."""
         peer = self.peers.get(slot)
         if peer is None or peer.pid != pid:
-            if peer is not None:
-                self._bury(peer)
-            peer = self.peers[slot] = Peer(slot, pid)
+            before, peer = peer, Peer(slot, pid)
+            self.peers[slot] = peer
+            if before is not None and before.link is None:
+                self._bury(before)  # else its last words are still on their way
         elif peer.link is not None:
             peer.link.close()
         sock = socket.socket(fileno=fd)
@@ -174,45 +199,55 @@ class Control:
         await self._loop.create_connection(lambda: link, sock=sock)
 
     def _unlinked(self, peer: Peer, link: Link, why: str) -> None:
-        if peer.link is link:
-            peer.link = None
-        if (answer := self._answers.get(peer.slot)) is not None and not answer.done():
-            answer.set_result("")  # it died; whoever takes its place begins with the state that holds then
+        """A link ended: with its worker, or alone, and then the worker needs another. What was asked of it is asked again."""
         if why.startswith("malformed"):
             self.journal.note(f"the link to worker {peer.slot} ended: {why}")
-            self._seat.channel.send({"do": "relink", "slot": peer.slot})
+        if peer.link is not link:
+            return
+        peer.link, peer.behind = None, False
+        if self.peers[peer.slot] is not peer:
+            self._bury(peer)
+        else:
+            self._ask_for_link(peer.slot, peer.pid)
 
     def _bury(self, peer: Peer) -> None:
         self.totals.bury(peer.counts)
         peer.counts = {}
+        self._keep()
 
     def _hear(self, peer: Peer, message: Mapping[str, Any]) -> None:
         """Take in what a worker says. Raises KeyError, TypeError, ValueError for what makes no sense."""
         if "hello" in message:
-            peer.version = int(message["version"])
-            peer.counted(message["counts"])
-            assert peer.link is not None
-            if peer.version != self.desired.version:
-                peer.link.send({"do": "state", "state": self.desired.state()}, important=True)
-            else:
-                peer.link.send({"do": "servers", "servers": self.desired.standings.snapshot()}, important=True)
+            self._counted(peer, message["counts"])
+            peer.version = peer.sent = int(message["version"])
+            peer.tell(self.desired)
+            if peer.version == self.desired.version:
+                self._settle(peer, "")
         elif "counts" in message:
-            peer.counted(message["counts"])
+            self._counted(peer, message["counts"])
         elif "ejected" in message:
-            self._ejected(message["ejected"], message["server"], float(message["until"]), str(message["why"]))
+            self._ejected(message)
         elif "applied" in message or "rejected" in message:
             self._answered(peer, message)
         else:
             raise ValueError(f"nobody knows what {sorted(message)[:3]} means")
 
-    def _ejected(self, upstream: str, label: str, until: float, why: str) -> None:
-        """A worker ejected a server: so do all."""
+    def _counted(self, peer: Peer, counts: Mapping[str, Any]) -> None:
+        peer.counted(counts)
+        for ejection in counts["ejections"]:
+            self._ejected(ejection)
+
+    def _ejected(self, told: Mapping[str, Any]) -> None:
+        """A worker ejected a server: so do all. It is told more than once, and may be over, or pardoned, by now."""
+        upstream, label, why = str(told["ejected"]), str(told["server"]), str(told["why"])
+        until, at, now = float(told["until"]), float(told.get("at", inf)), time.monotonic()
+        if until == inf:
+            raise ValueError("an ejection without an end")
         standing = self.desired.standings.of.get(upstream, {}).get(label)
-        if standing is None:  # of a configuration that is no more
-            return
-        standing.until = max(standing.until, until)
-        standing.health.hear("ejected", why, time.time())
-        self._changed(upstream, label)
+        if standing is not None and until > max(now, standing.until) and at > standing.pardoned:
+            standing.until = until
+            standing.health.hear("ejected", why, time.time())
+            self._changed(upstream, label)
 
     # How servers stand.
 
@@ -264,34 +299,49 @@ class Control:
 
     def _spread_word(self) -> None:
         self._spread = False
-        message = {"do": "servers", "servers": self.desired.standings.snapshot()}
         for peer in self.peers.values():
-            if peer.link is not None and peer.version == self.desired.version:
-                peer.link.send(message, important=True)
+            if peer.sent:
+                peer.tell(self.desired)
         self._keep()
 
     def _keep(self) -> None:
-        """Give the parent the present state to hold."""
-        fd = write_state(self.desired.state())
+        """Give the parent the present state to hold, now or as soon as that works."""
         try:
-            self._seat.channel.send({"do": "present"}, [fd])
-        finally:
-            os.close(fd)
+            fd = write_state({**self.desired.state(), "past": self.totals.snapshot()})
+        except OSError:
+            self._kept = False
+            return
+        self._kept = self._seat.channel.send({"do": "present"}, [fd])
+        os.close(fd)
 
-    def _check_health(self) -> None:
-        """Check the servers of every upstream that asks for it; checks whose settings stayed go on."""
-        config = self.desired.config
+    def _make_checkers(
+        self, config: Config, complain: Callable[[str], None] | None = None
+    ) -> tuple[dict[str, Checker], dict[str, Upstream]]:
+        """Return checkers for every upstream that asks for it, and their settings; those whose settings stayed are the same.
+
+        Raises BadTlsFile, unless complain is given, which is told why an upstream is not checked.
+        """
         wanted = {name: settings for name, settings in config.upstream.items() if settings.health is not None}
-        kept = {name: one for name, one in self._checkers.items() if self._checked_by[name] == wanted.get(name)}
-        for name, checker in self._checkers.items():
-            if name not in kept:
-                checker.stop()
+        made = {name: one for name, one in self._checkers.items() if self._checked_by[name] == wanted.get(name)}
         resolver, limits = Resolver(config.gateway.dns), WireLimits.of(config.gateway.limits)
         for name, settings in wanted.items():
-            if name not in kept:
-                kept[name] = Checker(name, settings, resolver, partial(self._heard, name), self.journal.note, limits)
-                kept[name].start()
-        self._checkers, self._checked_by = kept, wanted
+            if name in made:
+                continue
+            try:
+                made[name] = Checker(name, settings, resolver, partial(self._heard, name), self.journal.note, limits)
+            except BadTlsFile as problem:
+                if complain is None:
+                    raise
+                complain(f"{name}: its servers are not checked until the next reload: {problem}")
+        return made, {name: wanted[name] for name in made}
+
+    def _check_health(self, before: Mapping[str, Checker]) -> None:
+        """Let go of the checkers that are no longer needed, and start the new ones."""
+        for name, checker in before.items():
+            if self._checkers.get(name) is not checker:
+                checker.stop()
+        for checker in self._checkers.values():
+            checker.start()
 
     def checked(self, upstream: str) -> dict[str, Any]:
         """Return what the active checks last saw of an upstream's servers, by label; nothing where there are none."""
@@ -303,6 +353,7 @@ class Control:
     async def reload(self) -> str:
         """Read the configuration file again and serve by it; return what was done. Raises NotApplied: then nothing changed."""
         async with self._reloading:
+            self._reload_waits = False
             try:
                 said = await self._reload()
             except NotApplied as problem:
@@ -318,19 +369,34 @@ class Control:
             raise NotApplied("this gateway was started without a configuration file (--to), so there is nothing to read again")
         self._stamp = self._file_stamp()
         before, desired = self.desired, self.desired.read(self.path, self._gauges)
+        try:
+            checkers, checked_by = self._make_checkers(desired.config)
+        except BadTlsFile as problem:
+            self._gauges.resume(before.numbers)
+            raise NotApplied(str(problem)) from None
         self.desired = desired
         refused = await self._push()
         if refused:
-            back = Desired(desired.version + 1, before.data, before.folder, before.config, before.numbers)
-            back.standings = before.standings
-            self.desired = back
-            await self._push()
-            self._keep()
+            await self._go_back(before)
             raise NotApplied(refused)
-        self._check_health()
+        replaced, self._checkers, self._checked_by = self._checkers, checkers, checked_by
+        self._check_health(replaced)
         self._keep()
         self._seat.channel.send({"do": "drain", "seconds": desired.config.gateway.drain})
+        if before.config.gateway.log.errors != desired.config.gateway.log.errors:
+            self.journal.move(desired.config.gateway.log.errors)
+            self._seat.channel.send({"do": "log", "path": desired.config.gateway.log.errors})
         return f"reload: configuration {desired.version} of {self.path} is served by {len(self.peers)} workers"
+
+    async def _go_back(self, before: Desired) -> None:
+        """Serve by the configuration before again, and let the checks tell anew what they said meanwhile."""
+        self.desired = before.again(self.desired.version + 1)
+        self._gauges.resume(before.numbers)
+        for checker in self._checkers.values():
+            for label in checker.describe():
+                checker.forget(label)
+        await self._push()
+        self._keep()
 
     async def _push(self) -> str:
         """Send the desired state to every worker; return why one refused it, "" when all took it."""
@@ -338,7 +404,7 @@ class Control:
         for peer in self.peers.values():
             if peer.link is not None:
                 self._answers[peer.slot] = self._loop.create_future()
-                peer.link.send({"do": "state", "state": self.desired.state()}, important=True)
+                peer.tell(self.desired)
         if not self._answers:
             return ""
         done, late = await asyncio.wait(self._answers.values(), timeout=_PATIENCE)
@@ -354,22 +420,37 @@ class Control:
         refused = str(message["why"]) if "rejected" in message else ""
         if not refused:
             peer.version = version
+        if version != self.desired.version:
+            return
+        if refused and peer.slot not in self._answers:
+            self.journal.note(f"worker {peer.slot} cannot serve by configuration {version}, and keeps its own: {refused}")
+        self._settle(peer, refused)
+
+    def _settle(self, peer: Peer, refused: str) -> None:
+        """Let a reload know what a worker says to it."""
         answer = self._answers.get(peer.slot)
-        if version == self.desired.version and answer is not None and not answer.done():
+        if answer is not None and not answer.done():
             answer.set_result(refused)
 
-    def _file_stamp(self) -> tuple[int, int]:
+    def _file_stamp(self) -> tuple[int, int, int]:
         try:
             about = os.stat(self.path)
         except OSError:
-            return 0, 0
-        return about.st_mtime_ns, about.st_size
+            return _ABSENT
+        return about.st_mtime_ns, about.st_size, about.st_ino
 
     def _look_at_file(self) -> None:
-        """Reload when the file changed, and is not being written at this moment."""
+        """Reload when the file changed, and has not changed further since the last look: then nobody is writing it."""
         stamp = self._file_stamp()
-        if stamp not in ((0, 0), self._stamp) and time.time_ns() - stamp[0] > 200_000_000:
+        still, self._seen = stamp == self._seen, stamp
+        if still and stamp not in (_ABSENT, self._stamp):
             self._stamp = stamp
+            self._reload_soon()
+
+    def _reload_soon(self) -> None:
+        """Reload; once for all that ask before it begins."""
+        if not self._reload_waits:
+            self._reload_waits = True
             self.spawn(self._reload_quietly())
 
     async def _reload_quietly(self) -> None:

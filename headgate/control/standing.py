@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..config.schema import Config, Server, Upstream
-from ..traffic.health import TRAFFIC, Health
+from ..traffic.health import ADMINISTRATOR, TRAFFIC, Health
 
 
 class Standing:
@@ -21,6 +21,12 @@ class Standing:
         self.weight = settings.weight
         self.until = 0.0  # end of an ejection, monotonic seconds
         self.pardoned = 0.0  # when an ejection was last ended before its time, monotonic seconds
+
+    def obey(self, before: "Standing") -> None:
+        """Take over what an administrator said of the same server."""
+        said = before.health.says(ADMINISTRATOR)
+        if said != self.health.says(ADMINISTRATOR):
+            self.health.hear(said, before.health.why, before.health.since)
 
     def snapshot(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -44,7 +50,10 @@ class Standings:
         }
 
     def inherit(self, before: "Standings", old: Config, new: Config) -> None:
-        """Take over from the configuration before what is still about the same server, checked in the same way."""
+        """Take over from the configuration before what is still about the same server, checked in the same way.
+
+        Of one that is to be used in another way, what an administrator said of it still holds.
+        """
         for name, servers in self.of.items():
             if name not in old.upstream:
                 continue
@@ -53,6 +62,8 @@ class Standings:
             for server in now.servers:
                 if settings.get(server.url) == server and was.health == now.health:
                     servers[server.url] = before.of[name][server.url]
+                elif server.url in settings and settings[server.url].down == server.down:
+                    servers[server.url].obey(before.of[name][server.url])
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return all of it as JSON has it."""

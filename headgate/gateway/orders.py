@@ -6,13 +6,10 @@ import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-
 from ..config.load import from_data
 from ..net.channel import Gone
 from ..net.link import Link
 from ..net.seat import Seat
-from ..net.tls import BadTlsFile
 from ..render.page import BadTemplate
 from .tally import tally
 
@@ -32,6 +29,7 @@ class Orders:
         self._seat = seat
         self._version = version
         self._link: Link | None = None
+        self._joining: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         worker.tell = self.tell
 
@@ -43,6 +41,11 @@ class Orders:
     def ready(self) -> None:
         """Tell the parent that connections are accepted."""
         self._seat.channel.send({"do": "ready"})
+
+    def stop(self) -> None:
+        """Finish what runs, then end. A service manager may say it to the whole group of processes, beside the parent."""
+        if not self._worker.stopping:
+            self._worker.stop()
 
     def tell(self, message: dict[str, Any]) -> None:
         """Tell the control process something; lost, and counted by the link, when it does not listen."""
@@ -73,10 +76,21 @@ class Orders:
             if got is None:
                 return
             message, fds = got
-            if message.get("do") == "link" and fds:
-                self._worker.loop.create_task(self._join(fds.pop(0)))
+            self._obey(message.get("do"), fds)
             for fd in fds:
                 os.close(fd)
+
+    def _obey(self, do: object, fds: list[int]) -> None:
+        """Do what the parent says."""
+        if do == "link" and fds:  # without: descriptors ran out; the control process sees the link end, and asks for another
+            task = self._worker.loop.create_task(self._join(fds.pop(0)))
+            self._joining.add(task)
+            task.add_done_callback(self._joining.discard)
+        elif do == "stop":
+            self.stop()
+        elif do == "end":
+            self._worker.stopping = True
+            self._worker.stop()
 
     async def _join(self, fd: int) -> None:
         """Take a new link into use, and leave the old one."""
@@ -85,17 +99,17 @@ class Orders:
             old.close()
         sock = socket.socket(fileno=fd)
         sock.setblocking(False)
-        link = Link(self._hear, self._unlinked)
+        link = Link(self._hear, lambda why: self._unlinked(link, why))
         await self._worker.loop.create_connection(lambda: link, sock=sock)
         self._link = link
         link.send({"hello": self._seat.slot, "pid": os.getpid(), "version": self._version, "counts": tally(self._worker)})
 
-    def _unlinked(self, why: str) -> None:
-        """The link ended: by the control process's death, which brings a new one, or by a message that made no sense."""
-        self._link = None
+    def _unlinked(self, link: Link, why: str) -> None:
+        """The link ended: by the control process's death, or by a message that made no sense. Either brings a new one."""
+        if self._link is link:
+            self._link = None
         if why.startswith("malformed"):
             self._worker.recorder.note(f"the link to the control process ended: {why}")
-            self._seat.channel.send({"do": "relink", "slot": self._seat.slot})
 
     # The control process.
 
@@ -113,7 +127,7 @@ class Orders:
         version = int(state["version"])
         try:
             self._worker.apply(from_data(state["data"], state["folder"]), state["gauges"])
-        except (BadTemplate, BadTlsFile, OSError, ValidationError) as problem:
+        except (BadTemplate, OSError, ValueError) as problem:
             self.tell({"rejected": version, "why": str(problem)})
             return
         self._version = version

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import signal
-import sys
 
 import uvloop
 
@@ -17,6 +16,8 @@ from .worker import Worker
 
 _UNUSABLE = 2
 """Exit code when a file of the configuration cannot be used."""
+_LONGEST = 8_000
+"""Characters of a reason."""
 
 
 def run_worker(seat: Seat, shared: Memories) -> int:
@@ -25,15 +26,15 @@ def run_worker(seat: Seat, shared: Memories) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_work(seat, shared))
     except (BadTemplate, BadTlsFile) as problem:
-        return _complain(str(problem))
+        return _complain(seat, str(problem))
     except OSError as problem:
-        return _complain(f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
+        return _complain(seat, f"{problem.filename}: {problem.strerror}" if problem.filename else str(problem))
     return 0
 
 
-def _complain(problem: str) -> int:
-    sys.stderr.write(f"headgate: {problem}\n")
-    sys.stderr.flush()
+def _complain(seat: Seat, problem: str) -> int:
+    """Let the parent know why this worker cannot serve, for one message must do for all workers."""
+    seat.channel.send({"do": "unusable", "why": problem[:_LONGEST]})
     return _UNUSABLE
 
 
@@ -44,7 +45,7 @@ async def _work(seat: Seat, shared: Memories) -> None:
     worker = Worker(config, loop, Counting(shared, seat.slot), state["gauges"])
     worker.told(state["servers"])
     orders = Orders(worker, seat, state["version"])
-    loop.add_signal_handler(signal.SIGTERM, worker.stop)
+    loop.add_signal_handler(signal.SIGTERM, orders.stop)
     loop.add_signal_handler(signal.SIGUSR1, worker.reopen)
     orders.begin()
     await worker.listen(list(seat.sockets))

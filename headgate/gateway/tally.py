@@ -1,5 +1,6 @@
 """What a worker counts, as the control process is told it once a second: totals since its start, and the present."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def tally(worker: "Worker") -> dict[str, Any]:
         "uncounted": worker.counting.buckets.uncounted,
         "draining": worker.stopping,
         "upstreams": {name: _group(group) for name, group in worker.groups.items()},
+        "ejections": [ejection for group in worker.groups.values() for ejection in _ejections(group)],
     }
 
 
@@ -34,6 +36,14 @@ def _group(group: "Group") -> dict[str, Any]:
         "gate": group.gate.describe() if group.gate is not None else None,
         "servers": {server.label: _server(server) for server in group.servers},
     }
+
+
+def _ejections(group: "Group") -> Iterator[dict[str, Any]]:
+    """Yield the ejections that this worker decided and that last: told again each second, for the first word may be lost."""
+    for server in group.servers:
+        if server.record.until and server.ejected_at > 0:
+            until, why = server.record.until, server.health.why
+            yield {"ejected": group.name, "server": server.label, "until": until, "at": server.ejected_at, "why": why}
 
 
 def _server(server: "Server") -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Channel:
             raise Gone("closed")
         try:
             message = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             for fd in fds:

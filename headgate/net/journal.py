@@ -20,8 +20,18 @@ class Journal:
 
     def note(self, text: str) -> None:
         """Write a line. What cannot be written is lost: nothing here may fail for want of a log."""
-        line = " ".join(text.split("\n"))
+        line = " ".join(text.splitlines())
         self._file.write(f"{stamp(time.time())} note {line}\n".encode("utf-8", "backslashreplace"), 1)
+
+    def move(self, path: str) -> None:
+        """Write into another file from now on; goes on with the old one when it cannot be opened."""
+        try:
+            file = LogFile(path, standard=2)
+        except OSError as error:
+            self.note(f"{path}: {error.strerror}: notes go on here")
+            return
+        self._file.close()
+        self._file = file
 
     def reopen(self) -> None:
         """Open the file anew, after it was moved away; goes on with the old one when that fails."""

@@ -20,7 +20,7 @@ class Link(asyncio.Protocol):
     """One end of the stream between two processes."""
 
     def __init__(self, heard: Callable[[dict[str, Any]], None], ended: Callable[[str], None]) -> None:
-        """heard: gets each message; it may raise KeyError, TypeError or ValueError at one that makes no sense.
+        """heard: gets each message; it may raise AttributeError, KeyError, TypeError or ValueError at one that makes no sense.
 
         ended: is called once, with the reason, when nothing more will come.
         """
@@ -51,7 +51,7 @@ class Link(asyncio.Protocol):
                 if not isinstance(message, dict):
                     raise TypeError(f"not an object but {type(message).__name__}")
                 self._heard(message)
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             self._end(f"malformed message: {error!r}")
             return
         del buffer[:at]

@@ -107,6 +107,11 @@ class Gauges:
         self._names = dict(names or {})
         self._next = max(self._names.values(), default=-1) + 1
 
+    def resume(self, names: Mapping[str, int]) -> None:
+        """Go on from an assignment that another process made, or that holds again because the one after it came to nothing."""
+        self._names = dict(names)
+        self._next = max(self._names.values(), default=self._next - 1) + 1
+
     @staticmethod
     def size(gauges: int, workers: int) -> int:
         """Return the bytes that so many gauges take."""
