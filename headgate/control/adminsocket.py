@@ -1,5 +1,6 @@
 """Binds the admin API's socket: for its owner alone where it is a file, and with patience where another one still listens."""
 
+import errno
 import os
 import socket
 from collections.abc import Mapping
@@ -56,6 +57,8 @@ def _bind_unix(path: Path) -> socket.socket:
         if not left_behind(path):
             raise Taken(f"another process listens on {path}")
         path.unlink(missing_ok=True)
+    elif os.path.lexists(path):
+        raise OSError(errno.EEXIST, "a file is there that is no socket", str(path))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)  # so that it is never open to others, not even for a moment
     try:
