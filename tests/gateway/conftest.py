@@ -270,8 +270,8 @@ class Stage:
                 assert group.gate.describe()["under_way"] == 0
         counting = self.worker.counting
         for name, number in counting._numbers.items():
-            resting = [len(server.idle) for server in servers if server.idle_gauge is not None and name.endswith(server.label)]
-            assert counting.of(name).total() == (resting[0] if name.startswith("idle ") else 0), (name, number)
+            counted = [server for server in servers if server.idle_gauge is not None and name == f"idle app {server.label}"]
+            assert counting.of(name).total() == sum(len(server.idle) for server in counted), (name, number)
         assert all(not server.idle for server in servers if server.retired)
         for flow in [found for found in gc.get_objects() if isinstance(found, Flow)]:
             assert (flow._timer, flow._waits_in, flow.server, flow.conn, flow.hedge, flow.held) == (
