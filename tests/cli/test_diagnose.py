@@ -242,11 +242,10 @@ def test_ctrl_c_tells_what_was_found_until_then(tmp_path: Path) -> None:
             f"http://127.0.0.1:{port}/",
         ]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        with process:
-            with server.accept()[0], server.accept()[0], server.accept()[0]:  # TCP alone, GET, the other view
-                time.sleep(0.3)
-                process.send_signal(signal.SIGINT)
-                output, errors = process.communicate(timeout=20)
+        with process, server.accept()[0], server.accept()[0], server.accept()[0]:  # TCP alone, GET, the other view
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "TCP 127.0.0.1" in output
     assert errors == "headgate: stopped before the end: this is what was found until then.\n"
