@@ -10,6 +10,10 @@ from .schema import Config, Upstream
 from .units import show_duration
 
 _HASHED = ("ring-hash", "maglev")
+_LONGEST_WINDOW = 3600.0
+"""Seconds over which requests are counted at most, one number for each second."""
+_ONLY_SECURE = ("__secure-", "__host-")
+"""Beginnings of cookies' names that browsers take over TLS only (RFC 6265bis section 4.1.3)."""
 
 
 def contradictions(config: Config) -> Iterator[Remark]:
@@ -20,6 +24,7 @@ def contradictions(config: Config) -> Iterator[Remark]:
         yield from _hashing(place, upstream)
         yield from _limits(place, upstream)
         yield from _times(place, upstream)
+        yield from _sticking(place, upstream, secure=config.gateway.tls is not None)
         yield from _retries((*place, "retry"), upstream.retry, upstream)
     for number, route in enumerate(config.route):
         if route.retry is not None and route.upstream in config.upstream:
@@ -54,12 +59,27 @@ def _times(place: Path, upstream: Upstream) -> Iterator[Remark]:
     health, ejection, breaker = upstream.health, upstream.ejection, upstream.breaker
     if health is not None:
         yield from _ordered((*place, "health"), ("timeout", health.timeout), ("interval", health.interval))
+    for name, window in (("ejection", ejection.window), ("breaker", breaker.window if breaker is not None else 0.0)):
+        if window > _LONGEST_WINDOW:
+            expected = f'at most "{show_duration(_LONGEST_WINDOW)}"'
+            yield Remark((*place, name, "window"), f'window ("{show_duration(window)}") is too long to count over', "", expected)
     yield from _ordered((*place, "ejection"), ("base", ejection.base), ("longest", ejection.longest))
     if breaker is not None:
         yield from _ordered((*place, "breaker"), ("open", breaker.open), ("longest", breaker.longest))
     if upstream.queue is not None:
         total = ("timeouts.total", upstream.timeouts.total)
         yield from _ordered((*place, "queue"), ("wait", upstream.queue.wait), total)
+
+
+def _sticking(place: Path, upstream: Upstream, *, secure: bool) -> Iterator[Remark]:
+    if upstream.sticky is None:
+        return
+    if not secure and upstream.sticky.cookie.lower().startswith(_ONLY_SECURE):
+        message = f'browsers refuse a cookie called "{upstream.sticky.cookie}" without TLS, and gateway.tls is absent'
+        yield Remark((*place, "sticky", "cookie"), message, "write another name")
+    if upstream.retry.hedge_after is not None:
+        hint = "remove one of the two"
+        yield Remark((*place, "retry", "hedge_after"), "a second server is asked, but sticky keeps each client with one", hint)
 
 
 def _retries(place: Path, retry: Retry, upstream: Upstream) -> Iterator[Remark]:

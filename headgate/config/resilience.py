@@ -120,7 +120,7 @@ class Budget(Table):
 
     share: float = Field(0.2, ge=0, le=10)
     """Retries as a share of the requests of the last ten seconds."""
-    floor: float = Field(3.0, ge=0)
+    floor: float = Field(3.0, ge=0, le=1_000_000)
     """Retries per second, in each worker, that are allowed even when there are few requests."""
 
 

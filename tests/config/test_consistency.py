@@ -105,6 +105,22 @@ CONTRADICTIONS = {
         TWO + 'timeouts.total = "10s"\n' + ROUTE + 'retry = { per_try = "20s", backoff = "5s", longest_backoff = "9s" }',
         '6: route[0].retry.per_try: per_try ("20s") is longer than timeouts.total ("10s"); expected per_try no longer than timeouts.total',
     ),
+    "a window that is too long": (
+        TWO + 'ejection.window = "2h"',
+        '3: upstream.app.ejection.window: window ("2h") is too long to count over; expected at most "1h"',
+    ),
+    "a breaker's window that is too long": (
+        TWO + 'breaker.window = "61m"',
+        '3: upstream.app.breaker.window: window ("61m") is too long to count over; expected at most "1h"',
+    ),
+    "a cookie that needs TLS": (
+        TWO + 'sticky.cookie = "__Host-seat"',
+        '3: upstream.app.sticky.cookie: browsers refuse a cookie called "__Host-seat" without TLS, and gateway.tls is absent; write another name',
+    ),
+    "a hedge for clients that stay": (
+        TWO + 'sticky = {}\nretry.hedge_after = "1s"',
+        "4: upstream.app.retry.hedge_after: a second server is asked, but sticky keeps each client with one; remove one of the two",
+    ),
     "an admin API for everybody": (
         TWO + '[gateway]\nadmin.listen = "0.0.0.0:9000"',
         '4: gateway.admin.listen: 0.0.0.0:9000 can be reached from other machines, and no token is asked; write token = "FILE" beside it, or listen on 127.0.0.1 or a unix socket',
