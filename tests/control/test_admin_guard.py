@@ -48,7 +48,8 @@ def test_the_own_address_is_a_host(guarded, ask, host):
     "host",
     [
         "rebound.example:{port}", "localhost.rebound.example:{port}", "127.0.0.1.rebound.example:{port}", "localhost",
-        "127.0.0.1", "127.0.0.1:1", "10.0.0.1:{port}", "", ":{port}", "user@127.0.0.1:{port}", "127.0.0.1:{port}/", "127.0.0.1:{port}:{port}",
+        "127.0.0.1", "127.0.0.1:1", "10.0.0.1:{port}", "", ":{port}",
+        "user@127.0.0.1:{port}", "127.0.0.1:{port}/", "127.0.0.1:{port}:{port}",
     ],
 )  # fmt: skip
 def test_another_host_is_refused(guarded, ask, host):
@@ -154,9 +155,7 @@ def test_the_scheme_is_compared_without_case(ask):
     assert ask("GET", "/api/status", Authorization=f"bearer  {TOKEN}").status == 200
 
 
-@pytest.mark.parametrize(
-    "token", [b"two words are no token", b"short" + b" " * 20, b"\xff" * 20], ids=["words", "short", "bytes"]
-)
+@pytest.mark.parametrize("token", [b"two words are no token", b"\xff" * 20], ids=["words", "bytes"])
 def test_a_token_that_is_none_means_no_admin_api(start, tmp_path, token):
     file = tmp_path / "token"
     file.write_bytes(token)
@@ -259,25 +258,28 @@ async def fine(_scope, _receive, send):
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / H"], ids=["nothing", "a part", "a second"]
-)
-def test_who_does_not_finish_a_head_is_let_go(monkeypatch, sent):
-    monkeypatch.setattr(adminserver, "_PATIENCE", 0.05)
+WHOLE = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [[], [b"GET / HT"], [WHOLE, b"GET / H"]], ids=["nothing", "a part", "a second"])
+def test_who_does_not_finish_a_head_is_let_go(monkeypatch, pieces):
+    monkeypatch.setattr(adminserver, "_PATIENCE", 0.1)
 
     async def check(port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(sent)
         got = b""
         try:
-            while piece := await reader.read(1000):
-                got += piece
+            for piece in pieces:
+                writer.write(piece)
+                if piece is WHOLE:
+                    got += await reader.readuntil(b"ok")
+            got += await reader.read()
         except ConnectionResetError:
             pass
         writer.close()
         return got
 
-    assert served(fine, check).count(b" 200 ") == (1 if sent.count(b"\r\n\r\n") else 0)
+    assert served(fine, check).count(b" 200 ") == pieces.count(WHOLE)
 
 
 def test_too_many_connections_are_closed(monkeypatch):
