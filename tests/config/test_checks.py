@@ -145,5 +145,7 @@ def test_the_examples_are_well(file):
 
 
 def test_there_are_the_examples_that_the_documentation_promises():
-    assert [file.stem for file in EXAMPLES] == ["api-gateway", "https-upstream", "load-balancing", "minimal"]
+    assert [file.stem for file in EXAMPLES] == [
+        "api-gateway", "canary", "https-upstream", "load-balancing", "minimal", "resilient",
+    ]  # fmt: skip
     assert len(tomllib.loads(EXAMPLES[0].read_text())["route"]) > 4
