@@ -95,7 +95,13 @@ class Server:
 class Gateway:
     """`headgate serve` with its processes."""
 
-    def __init__(self, folder: Path, servers: Sequence[Server], settings: str = "", upstream: str = "") -> None:
+    def __init__(
+        self, folder: Path, servers: Sequence[Server], settings: str = "", upstream: str = "", *, before: str = "", ready: bool = True
+    ) -> None:
+        """settings: lines of [gateway]. upstream: lines of [upstream.app]. before: Python that its program begins with.
+
+        ready: return when it listens.
+        """
         self.folder = folder
         self.port = free_port()
         self.file = folder / "headgate.toml"
@@ -106,10 +112,11 @@ class Gateway:
             f'[gateway.log]\naccess = "off"\nerrors = "{self.errors}"\n\n[upstream.app]\nservers = [{urls}]\n{upstream}\n'
         )
         self.file.write_text(self.text)
-        command = [sys.executable, "-c", "from headgate.cli import main; main()", "serve", str(self.file)]
+        command = [sys.executable, "-c", f"{before}\nfrom headgate.cli import main; main()", "serve", str(self.file)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd=folder)
         self.pid = self.process.pid
-        wait_for(lambda: self.notes("listening on"), "the gateway")
+        if ready:
+            wait_for(lambda: self.notes("listening on"), "the gateway")
 
     def notes(self, words: str) -> int:
         """How many lines of its log hold these words."""

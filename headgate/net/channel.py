@@ -49,7 +49,10 @@ class Channel:
         Raises Gone at the end, ValueError when a message is not a JSON object (its descriptors are closed).
         """
         try:
-            data, fds, _, _ = socket.recv_fds(self.sock, LARGEST, _MOST_FDS)
+            try:
+                data, fds, _, _ = socket.recv_fds(self.sock, LARGEST, _MOST_FDS)
+            except ConnectionResetError:  # it ended without reading all; that is told first, once, and its last words after it
+                data, fds, _, _ = socket.recv_fds(self.sock, LARGEST, _MOST_FDS)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:

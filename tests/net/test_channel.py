@@ -49,12 +49,24 @@ def test_the_end(ends):
     assert not other.send({"anyone": 1})
 
 
+def test_last_words_of_one_that_did_not_read_all(ends):
+    one, other = ends
+    other.send({"never": "read"})
+    one.send({"last": 1})
+    one.send({"last": 2})
+    one.close()
+    assert other.receive() == ({"last": 1}, [])
+    assert other.receive() == ({"last": 2}, [])
+    with pytest.raises(Gone):
+        other.receive()
+
+
 def test_one_that_is_not_read_does_not_hold_up_the_other(ends):
     one, _ = ends
     assert not all(one.send({"x": "y" * 10_000}) for _ in range(1000))
 
 
-@pytest.mark.parametrize("data", [b"{", b"[1]", b"\xff"])
+@pytest.mark.parametrize("data", [b"{", b"[1]", b"\xff", b"[" * 60_000])
 def test_nonsense_is_told_and_its_descriptors_closed(ends, data):
     one, other = ends
     reading, writing = os.pipe()
