@@ -96,7 +96,14 @@ class Gateway:
     """`headgate serve` with its processes."""
 
     def __init__(
-        self, folder: Path, servers: Sequence[Server], settings: str = "", upstream: str = "", *, before: str = "", ready: bool = True
+        self,
+        folder: Path,
+        servers: Sequence[Server],
+        settings: str = "",
+        upstream: str = "",
+        *,
+        before: str = "",
+        ready: bool = True,
     ) -> None:
         """settings: lines of [gateway]. upstream: lines of [upstream.app]. before: Python that its program begins with.
 
