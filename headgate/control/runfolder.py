@@ -92,7 +92,7 @@ def find_sockets(environment: Mapping[str, str], user: int) -> list[tuple[int, P
     """
     folders = {run_folder(environment, user): {user}}
     if VARIABLE not in environment:
-        folders.setdefault(_SYSTEM, {user, 0, *(_owner(_SYSTEM) if user == 0 else ())})
+        folders[_SYSTEM] = {user, 0, *(_owner(_SYSTEM) if user == 0 else ())}
         folders.setdefault(_temporary(user), {user})
     found = []
     for folder, users in folders.items():

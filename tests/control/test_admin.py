@@ -125,11 +125,36 @@ def test_what_was_told_outlives_the_control_process(start, origins):
     assert (server["state"], server["why"]) == ("maintenance", "new disk")
 
 
-def answers(gateway):
+def test_a_port_is_taken_again_by_the_next_control_process(start):
+    gateway = start(gateway='admin = { listen = "127.0.0.1:0" }')
+    port = gateway.admin_port()
+    assert gateway.stop() == 0
+    fixed = start(gateway=f'admin = {{ listen = "127.0.0.1:{port}" }}')
+    fixed.says(f"note admin API on 127.0.0.1:{port}\n")
+    workers = {worker["pid"] for worker in fixed.ask("GET", "/api/status", port=port).json["workers"]}
+    control = next(child.pid for child in psutil.Process(fixed.pid).children() if child.pid not in workers)
+    with socket.create_connection(("127.0.0.1", port)):  # its end stays in the kernel for a while
+        os.kill(control, signal.SIGKILL)
+        fixed.until(lambda: not psutil.pid_exists(control))
+    fixed.until(lambda: answers(fixed, port))
+    assert fixed.get() == 200
+
+
+def answers(gateway, port=0):
     try:
-        return gateway.ask("GET", "/api/status").status == 200
+        return gateway.ask("GET", "/api/status", port=port).status == 200
     except OSError:
         return False
+
+
+def test_nothing_stays_when_the_parent_is_killed(start):
+    gateway = start()
+    gateway.status()
+    children = psutil.Process(gateway.pid).children()
+    gateway.process.kill()
+    gateway.process.wait(20)
+    assert psutil.wait_procs(children, 20)[1] == []
+    assert not gateway.socket.exists()
 
 
 def test_control_characters_reach_neither_log_nor_terminal(shared, origins):
