@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -52,13 +53,20 @@ class Link:
 
     async def close(self) -> None:
         """Close at once; nothing more is said."""
-        self.writer.transport.abort()
+        abort(self.writer)
+
+
+def abort(writer: asyncio.StreamWriter) -> None:
+    """Close a stream at once. asyncio's own TLS transport may only be told so once (until Python 3.11.3): the rest is silence."""
+    with suppress(AttributeError):
+        writer.transport.abort()
 
 
 @lru_cache(16)
 def context(ca: str = "", verify: bool = True, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
     """Return a TLS context as a browser would have: the system's authorities, and those in the file `ca`."""
     made = ssl.create_default_context()
+    made.minimum_version = ssl.TLSVersion.TLSv1_2  # as browsers have it; Debian's Python leaves it to the system's settings
     if ca:
         made.load_verify_locations(cafile=ca)
         made.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN

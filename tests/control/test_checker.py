@@ -24,6 +24,7 @@ from headgate.control.checklook import Look
 from headgate.lab.certificates import NAME, Certificates, issue
 from headgate.model import signals as s
 from headgate.net.resolve import Addresses, Resolver, Unresolved
+from headgate.net.streams import abort
 from headgate.net.tls import BadTlsFile
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -79,7 +80,7 @@ async def serving(
         server.close()
         await asyncio.sleep(0.01)  # a connection may just have been accepted
         for writer in writers:
-            writer.transport.abort()
+            abort(writer)
         await asyncio.sleep(0)
 
 
