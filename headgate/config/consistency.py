@@ -72,14 +72,9 @@ def _times(place: Path, upstream: Upstream) -> Iterator[Remark]:
 
 
 def _sticking(place: Path, upstream: Upstream, *, secure: bool) -> Iterator[Remark]:
-    if upstream.sticky is None:
-        return
-    if not secure and upstream.sticky.cookie.lower().startswith(_ONLY_SECURE):
+    if upstream.sticky is not None and not secure and upstream.sticky.cookie.lower().startswith(_ONLY_SECURE):
         message = f'browsers refuse a cookie called "{upstream.sticky.cookie}" without TLS, and gateway.tls is absent'
         yield Remark((*place, "sticky", "cookie"), message, "write another name")
-    if upstream.retry.hedge_after is not None:
-        hint = "remove one of the two"
-        yield Remark((*place, "retry", "hedge_after"), "a second server is asked, but sticky keeps each client with one", hint)
 
 
 def _retries(place: Path, retry: Retry, upstream: Upstream) -> Iterator[Remark]:
@@ -96,6 +91,9 @@ def _retries(place: Path, retry: Retry, upstream: Upstream) -> Iterator[Remark]:
             message = f'per_try ("{show_duration(retry.per_try)}") ends a try before {slow[0]} ("{show_duration(slow[1])}") does'
             yield Remark((*place, "per_try"), message, "", f"{slow[0]} no longer than per_try")
     if retry.hedge_after is not None:
+        if upstream.sticky is not None:
+            hint = "remove one of the two"
+            yield Remark((*place, "hedge_after"), "a second server is asked, but sticky keeps each client with one", hint)
         limit = ("per_try", retry.per_try) if retry.per_try is not None else ("timeouts.head", times.head)
         yield from _ordered(place, ("hedge_after", retry.hedge_after), limit)
         if retry.attempts < 2:

@@ -93,5 +93,5 @@ def may_be_put_aside(flow: "Ending", head: ResponseHead, now: float) -> bool:
         and flow.hedge is None
         and flow.server is not None
         and flow.group.elsewhere([*flow.tried, flow.server])
-        and retrying.spend(now)
+        and flow.spend_retry(now)
     )

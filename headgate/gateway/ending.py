@@ -108,7 +108,7 @@ class Ending(UnderWay):
             time_left=self.t_limit - now,
             elsewhere=self.group.elsewhere(self.tried),
         )
-        if verdict == "again-idempotent" and not retrying.spend(now):
+        if verdict == "again-idempotent" and not self.spend_retry(now):
             return "not-budget"
         if verdict in ("not-elsewhere", "not-attempts") and phase < SEND and self.may_be_held(now):
             return "again-held"
@@ -189,11 +189,11 @@ class Ending(UnderWay):
         facts.setdefault("elapsed_ms", round((now - self.t_begin) * 1000))
         facts.setdefault("body_received", self.received)
         phase = self.attempt.phase if self.attempts else ADMIT
-        if self.waits and self.server is None:
-            self.stop_waiting()
         if self.server is not None:
             self._end_attempt(phase, signal, facts, now)
             self.attempt.verdict = "not-wanted"
+        else:
+            self.stop_waiting()
         self.signal, self.facts = signal, facts
         cause = classify(phase, signal, facts)
         self._blame(cause)

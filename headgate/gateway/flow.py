@@ -121,7 +121,7 @@ class Flow(Ending):
         server.requests += 1
         self.attempt = attempt = Attempt(group.name, server.label, now)
         self.attempts.append(attempt)
-        conn = None if self._fresh else server.take()
+        conn = server.forgo() if self._fresh else server.take()
         if conn is None:
             self.dial(server)
             return

@@ -41,13 +41,15 @@ class Group:
 
     __slots__ = (
         "_key", "_plain", "_policy", "_shares", "_told", "attentive", "bad_statuses", "checks_bodies", "clock",
-        "gate", "name", "notes", "outliers", "panic", "replaced", "requests", "retrying", "servers", "settings",
-        "sticky", "timed", "tls_files", "usable", "worker",
+        "gate", "name", "notes", "outliers", "panic", "replaced", "requests", "retries", "retries_refused",
+        "retrying", "servers", "settings", "sticky", "timed", "tls_files", "usable", "worker",
     )  # fmt: skip
 
     servers: list[Server]
     retrying: Retrying
-    requests: int  # ever, those of the groups before included
+    requests: int  # ever, as the next two; those of the groups before included
+    retries: int
+    retries_refused: int  # for want of budget
 
     def __init__(
         self, name: str, settings: schema.Upstream, worker: "Worker", servers: list[Server], before: "Group | None" = None
@@ -68,6 +70,8 @@ class Group:
         self.notes = False  # there is something to be told beside responses
         self.panic = False  # no server looks usable, so all are asked
         self.requests = before.requests if before is not None else 0
+        self.retries = before.retries if before is not None else 0
+        self.retries_refused = before.retries_refused if before is not None else 0
         self.replaced = False  # by a group of a later configuration
         rules = settings.ejection
         self.outliers = Outliers(
@@ -144,12 +148,7 @@ class Group:
         return min(spare, key=lambda other: (not other.health.usable, other.priority, other.busy / other.share))
 
     def beside(self, flow: "Ending") -> Server | None:
-        """Return a usable server for a second try beside the one under way, None when there is no other.
-
-        None also where a client belongs to one server: quickly answered by another, it would be bound to that.
-        """
-        if self.sticky is not None:
-            return None
+        """Return a usable server for a second try beside the one under way, None when there is no other."""
         taken = [*flow.tried, flow.server]
         others = [server for server in self.usable if server not in taken]
         return min(others, key=lambda server: server.busy / server.share) if others else None
@@ -179,6 +178,8 @@ class Group:
 
     def good(self, server: Server, now: float, seconds: float) -> None:
         """A server answered, after so many seconds. Told at once where it matters, else once a second (`turn`)."""
+        if self.replaced:
+            return  # it is in `server.answered`, for those who decide now
         self._settle(server, now)
         if server.suspect:
             server.suspect = False

@@ -59,7 +59,7 @@ class Hedge:
         now = flow.worker.clock()
         server = group.beside(flow)
         let_in = server is not None and (group.gate is None or group.gate.has_room_beside(server))
-        if server is None or not let_in or not flow.retrying.spend(now):
+        if server is None or not let_in or not flow.spend_retry(now):
             flow.hedge = None
             return
         if group.gate is not None:

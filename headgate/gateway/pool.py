@@ -72,6 +72,12 @@ class Server:
             connection.close()
         return None
 
+    def forgo(self) -> "Upstream | None":
+        """Return None, as a new connection is wanted; where they are counted, one that rests gives way to it."""
+        if self.idle_gauge is not None and (connection := self.take()) is not None:
+            connection.close()
+        return None
+
     def keep(self, connection: "Upstream") -> bool:
         """Take a connection back; False when it must be closed instead."""
         if len(self.idle) >= self.keeps or self.idle_limit <= 0 or self.retired:

@@ -27,11 +27,10 @@ def tally(worker: "Worker") -> dict[str, Any]:
 
 
 def _group(group: "Group") -> dict[str, Any]:
-    budget = group.retrying.budget
     return {
         "requests": group.requests,
-        "retries": budget.spent,
-        "retries_refused": budget.refused,
+        "retries": group.retries,
+        "retries_refused": group.retries_refused,
         "panic": group.panic,
         "gate": group.gate.describe() if group.gate is not None else None,
         "servers": {server.label: _server(server) for server in group.servers},

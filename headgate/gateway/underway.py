@@ -105,6 +105,15 @@ class UnderWay(Exchange):
 
     # Waiting for the next try.
 
+    def spend_retry(self, now: float) -> bool:
+        """Take one retry out of the budget; False when there is none left."""
+        granted = self.retrying.spend(now)
+        if granted:
+            self.group.retries += 1
+        else:
+            self.group.retries_refused += 1
+        return granted
+
     def may_be_held(self, now: float) -> bool:
         """Tell whether the request may wait for a server to come back."""
         hold = self.retrying.hold

@@ -26,7 +26,6 @@ _NAP: Final = 0.0001  # seconds of sleep between further tries
 _GRUDGE: Final = 1.0  # seconds without any patience after it was spent in vain
 _SLACK: Final = 0.001  # of one request: what rounding may do
 _PLACE: Final = Struct("<Qq")
-_UNITS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 class Rate(NamedTuple):
@@ -55,21 +54,6 @@ class Verdict(NamedTuple):
 
 
 _UNCOUNTED: Final = Verdict(True, 0, 0.0, 0.0)
-
-
-def parse_rate(text: str) -> Rate:
-    """Read "100/s", "20/min", "5000/h" or "10000/d".
-
-    Raises:
-        ValueError: anything else, with words for whoever wrote it.
-
-    """
-    count, slash, unit = (part.strip() for part in text.partition("/"))
-    if not slash or unit not in _UNITS:
-        raise ValueError(f'"{text}" is no rate: write a number, a slash and one of {", ".join(_UNITS)}, as in "100/s"')
-    if not (count.isascii() and count.isdigit() and 1 <= int(count) <= 1_000_000_000):
-        raise ValueError(f'"{text}" is no rate: "{count}" is no whole number from 1 to 1000000000')
-    return Rate(int(count), _UNITS[unit])
 
 
 class Buckets:

@@ -121,6 +121,10 @@ CONTRADICTIONS = {
         TWO + 'sticky = {}\nretry.hedge_after = "1s"',
         "4: upstream.app.retry.hedge_after: a second server is asked, but sticky keeps each client with one; remove one of the two",
     ),
+    "a route's hedge for clients that stay": (
+        TWO + "sticky = {}\n" + ROUTE + 'retry.hedge_after = "1s"',
+        "6: route[0].retry.hedge_after: a second server is asked, but sticky keeps each client with one; remove one of the two",
+    ),
     "an admin API for everybody": (
         TWO + '[gateway]\nadmin.listen = "0.0.0.0:9000"',
         '4: gateway.admin.listen: 0.0.0.0:9000 can be reached from other machines, and no token is asked; write token = "FILE" beside it, or listen on 127.0.0.1 or a unix socket',

@@ -99,6 +99,34 @@ def test_connections_are_never_more_than_allowed_idle_ones_included(play):
     play(part)
 
 
+def test_a_connection_that_had_closed_is_replaced_within_the_limit(play):
+    async def part(stage):
+        origin = await stage.origin()
+        await stage.gateway(origin, max_connections=3)
+
+        async def together(head):
+            await asyncio.sleep(0.02)
+            return stage.ok()
+
+        origin.answer = together
+        await asyncio.gather(*asking(stage, 3))
+        assert (origin.open, len(stage.group.servers[0].idle)) == (3, 3)
+        count = 0
+
+        def closes_first(head):
+            nonlocal count
+            count += 1
+            return None if count == 1 else stage.ok()
+
+        origin.answer = closes_first
+        assert status(await stage.ask(GET)) == 200
+        await asyncio.sleep(0.02)
+        assert (count, origin.accepted, origin.open) == (2, 4, 2), "one had closed, one gave way to the new one"
+        await stage.quiet()
+
+    play(part)
+
+
 def test_without_keep_alive_connections_are_bounded_too(play):
     async def part(stage):
         origin = await stage.origin()

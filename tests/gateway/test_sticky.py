@@ -1,6 +1,5 @@
 """Clients that stay with their server: bound by a signed cookie, re-bound when it is gone, and never where they choose."""
 
-import asyncio
 import time
 
 import pytest
@@ -163,23 +162,6 @@ def test_the_only_server_keeps_them_too_while_it_drains(play):
         stage.worker.told({"app": {origin.url: state("drain")}})
         assert (await stage.ask(get(cookie)))[1] == b"a"
         assert (await stage.ask(get()))[0].startswith(b"HTTP/1.1 503 ")
-        await stage.quiet()
-
-    play(part)
-
-
-def test_a_bound_client_is_not_hedged_away(play):
-    async def part(stage):
-        origins = await stage_of_three(stage, retry={"hedge_after": "20ms"})
-        cookie, body = await bound(stage)
-
-        async def slowly(head):
-            await asyncio.sleep(0.1)
-            return stage.ok(body.decode())
-
-        origins[body].answer = slowly
-        head, again = await stage.ask(get(cookie))
-        assert (again, set_cookies(head)) == (body, [])
         await stage.quiet()
 
     play(part)

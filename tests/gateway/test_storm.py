@@ -58,6 +58,7 @@ def settings(dice):
     if "per_try" in found["retry"]:
         found["timeouts"]["connect"] = found["timeouts"]["tls"] = "100ms"
     if "hedge_after" in found["retry"]:
+        found.pop("sticky", None)
         found["retry"]["attempts"] = max(2, found["retry"]["attempts"])
     if found["policy"] in ("ring-hash", "maglev"):
         found["hash_on"] = dice.choice(("client", "path", "header:x-user", "cookie:user"))

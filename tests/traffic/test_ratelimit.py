@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.traffic.ratelimit import Buckets, Rate, Verdict, fields, parse_rate
+from headgate.traffic.ratelimit import Buckets, Rate, Verdict, fields
 from headgate.traffic.shared import create, open_fd
 
 NOW = 1_000_000.0
@@ -214,23 +214,6 @@ def test_a_process_stopped_within_a_take_stops_nobody(memory):
     heard(pid, ready)
     assert [buckets.take(*WHO, 1.0, 1, NOW).allowed for _ in range(2)] == [True, False]
     assert buckets.uncounted == 50
-
-
-@pytest.mark.parametrize(
-    ("text", "rate"),
-    [("100/s", (100, 1)), ("20/min", (20, 60)), ("5000/h", (5000, 3600)), (" 7 / d ", (7, 86400))],
-)
-def test_rates_are_read(text, rate):
-    assert parse_rate(text) == rate
-
-
-@pytest.mark.parametrize(
-    "text", ["", "100", "100/", "/s", "0/s", "-1/s", "1.5/s", "1e3/s", "5/fortnight", "5/m", "٣/s", "1" * 11 + "/s"]
-)
-def test_what_is_no_rate_is_told(text):
-    with pytest.raises(ValueError, match="is no rate: ") as told:
-        parse_rate(text)
-    assert f'"{text}"' in str(told.value)
 
 
 def test_a_rate_in_seconds():
