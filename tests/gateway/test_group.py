@@ -290,13 +290,36 @@ def test_a_server_in_doubt_gets_a_tenth_until_it_answers(play):
     play(part)
 
 
-def test_no_more_than_their_share_are_ejected_and_never_the_last(play):
+def test_all_that_refuse_are_ejected_but_never_the_last(play):
     async def part(stage):
         await stage.gateway(*(stage.dead() for _ in range(4)), policy="round-robin", retry={"attempts": 1})
         for _ in range(60):
             assert status(await stage.ask(GET)) == 502
         states = Counter(server.health.state for server in stage.group.servers)
-        assert states == {"ejected": 2, "up": 2}
+        assert states == {"ejected": 3, "up": 1}
+        await stage.quiet()
+
+    play(part)
+
+
+def test_one_server_in_five_that_works_is_found_whatever_the_number_of_tries(play):
+    async def part(stage):
+        a = await stage.origin("a")
+        await stage.gateway(a, *(stage.dead() for _ in range(4)), policy="round-robin", retry={"attempts": 2})
+        for _ in range(20):
+            assert status(await stage.ask(GET)) == 200
+        assert status(await stage.ask(POST)) == 200, "nothing of it had been sent to the others"
+        await stage.quiet()
+
+    play(part)
+
+
+def test_one_try_means_one(play):
+    async def part(stage):
+        a = await stage.origin("a")
+        await stage.gateway(a, stage.dead(), policy="round-robin", retry={"attempts": 1}, ejection={"enabled": False})
+        answers = Counter([status(await stage.ask(GET)) for _ in range(10)])
+        assert answers == {200: 5, 502: 5}
         await stage.quiet()
 
     play(part)
