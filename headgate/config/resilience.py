@@ -66,7 +66,8 @@ class Ejection(Table):
     """Statuses of a server's responses that count as failures, such as "500-599"; none of its own accord: a program that
     answers is reached, and what it answers may be about the request."""
     most: float = Field(0.5, ge=0, le=1)
-    """Largest share of an upstream's servers that may be ejected at once. The last one that works never is."""
+    """Largest share of an upstream's servers that may be ejected at once for failed requests; those that cannot be connected
+    to are not bound by it. The last one that works never is ejected."""
 
 
 class Breaker(Table):
@@ -128,7 +129,8 @@ class Retry(Table):
     """When another try is made."""
 
     attempts: int = Field(3, ge=1, le=10)
-    """Tries in all, the first included."""
+    """Tries that reach a server, the first included. Those that could not connect do not count: the next server is asked, as
+    long as there is one that was not, up to ten. 1: a single try, whatever becomes of it."""
     body_bytes: Size = 65_536
     """Largest request body kept for being sent again; larger ones are sent once."""
     statuses: tuple[StatusRange, ...] = ()

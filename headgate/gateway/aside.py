@@ -88,7 +88,7 @@ def may_be_put_aside(flow: "Ending", head: ResponseHead, now: float) -> bool:
         and flow.request_done
         and flow.repeatable()
         and (flow.upload is None or flow.upload.replayable)
-        and len(flow.tried) + 1 < retrying.attempts
+        and flow.tries_left(HEAD) > 0
         and now < flow.t_limit
         and flow.hedge is None
         and flow.server is not None

@@ -15,7 +15,7 @@ from ..wire.fields import find
 from .evidence import gather
 from .gate import FAILED, LEFT, SERVED
 from .retry import may_retry
-from .retrying import KEPT
+from .retrying import KEPT, MOST_SERVERS
 from .underway import UnderWay
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ class Ending(UnderWay):
 
     def _verdict(self, cause: Cause, phase: int, signal: str, kept: bool, now: float) -> str:
         """Return whether there is another try, and why: a key of VERDICTS."""
-        retrying = self.retrying
         verdict = may_retry(
             cause,
             phase,
@@ -104,7 +103,7 @@ class Ending(UnderWay):
             started=self.started,
             kept=kept,
             replayable=self.upload is None or self.upload.replayable,
-            tries_left=retrying.attempts - len(self.tried),
+            tries_left=self.tries_left(phase),
             time_left=self.t_limit - now,
             elsewhere=self.group.elsewhere(self.tried),
         )
@@ -113,6 +112,15 @@ class Ending(UnderWay):
         if verdict in ("not-elsewhere", "not-attempts") and phase < SEND and self.may_be_held(now):
             return "again-held"
         return verdict
+
+    def tries_left(self, phase: int) -> int:
+        """Return how many further tries are allowed by number: only those count that reached a server."""
+        attempts = self.retrying.attempts
+        if attempts == 1:
+            return 0
+        if phase < SEND:
+            return MOST_SERVERS - len(self.tried)
+        return attempts - sum(attempt.phase >= SEND and attempt.verdict != "again-reused" for attempt in self.attempts)
 
     def repeatable(self) -> bool:
         """Tell whether the request may reach a server twice: by its method, or because its client says so."""

@@ -7,6 +7,8 @@ from ..config.resilience import Retry
 from ..traffic.backoff import pause
 from ..traffic.budget import Budget
 
+MOST_SERVERS = 10
+"""Servers that are asked for one request when none can be connected to."""
 KEPT = 32
 """Tries that the record of a request keeps while it is held, the first and the last ones: it must stay small."""
 

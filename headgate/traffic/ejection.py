@@ -149,17 +149,20 @@ class Outliers:
             record.failures.append(Failure(now, client[:_KEY], path.partition(b"?")[0][:_KEY]))
         if now < record.held_until:
             return None
-        why = self._refused(record, unsent) or self._shared(record, now) or self._ran(record, now)
+        if why := self._refused(record, unsent):
+            return self.eject(record, now, why, capped=False)
+        why = self._shared(record, now) or self._ran(record, now)
         return self.eject(record, now, why) if why else None
 
-    def eject(self, record: Record, now: float, why: str) -> Ejection | None:
+    def eject(self, record: Record, now: float, why: str, *, capped: bool = True) -> Ejection | None:
         """Put a server aside, for longer than the last time; None when too many are, or when no other one may be used.
 
-        Also for who knows better than the traffic: an administrator, or another process.
+        Also for who knows better than the traffic: an administrator, or another process. capped: by the share of servers that
+        may be ejected at once; not so for connections that cannot be made, as nobody is served by asking such a server.
         """
         if record.until:
             return None
-        if not self._may(record):
+        if not self._may(record, capped):
             self.spared += 1
             record.held_until = now + _HELD
             return None
@@ -191,13 +194,13 @@ class Outliers:
         record.failures.clear()
         record.ever = record.answered.ever
 
-    def _may(self, record: Record) -> bool:
+    def _may(self, record: Record, capped: bool) -> bool:
         others = [other for other in self.records if other is not record and not other.barred]
         ejected = sum(1 for other in others if other.until)
         if ejected == len(others):
             return False
         # A hair is added: 0.7 of 10 servers are 7 to people.
-        return ejected + 1 <= max(1, int(self.most_ejected * (len(others) + 1) + 1e-9))
+        return not capped or ejected + 1 <= max(1, int(self.most_ejected * (len(others) + 1) + 1e-9))
 
     def _better(self, record: Record, now: float) -> bool:
         """Tell whether another server does better: else requests would only move from one failing server to the next."""
