@@ -326,6 +326,22 @@ def test_one_try_means_one(play):
     play(part)
 
 
+def test_of_those_that_can_be_reached_no_more_than_their_share_are_ejected(play):
+    async def part(stage):
+        origins = [await stage.origin(name) for name in "abcd"]
+        for origin in origins[1:]:
+            origin.answer = lambda head: None
+        ejection = {"failures": 3, "most": 0.25}
+        await stage.gateway(*origins, policy="round-robin", gateway=TRUSTED, ejection=ejection, retry={"attempts": 1})
+        for number in range(200):
+            await stage.ask(get(f"/{number}", f"X-Forwarded-For: 10.0.0.{number}"))
+        assert Counter(server.health.state for server in stage.group.servers) == {"ejected": 1, "up": 3}
+        assert stage.group.servers[0].health.state == "up"
+        await stage.quiet()
+
+    play(part)
+
+
 def test_ejection_can_be_switched_off(play):
     async def part(stage):
         a = await stage.origin("a")
