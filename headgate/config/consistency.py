@@ -97,7 +97,8 @@ def _retries(place: Path, retry: Retry, upstream: Upstream) -> Iterator[Remark]:
         limit = ("per_try", retry.per_try) if retry.per_try is not None else ("timeouts.head", times.head)
         yield from _ordered(place, ("hedge_after", retry.hedge_after), limit)
         if retry.attempts < 2:
-            yield Remark((*place, "hedge_after"), "a second server is asked, but attempts = 1 allows one try", "attempts = 2")
+            hint = "write attempts = 2"
+            yield Remark((*place, "hedge_after"), "a second server is asked, but attempts = 1 allows no second try", hint)
 
 
 def _ordered(place: Path, low: tuple[str, float], high: tuple[str, float]) -> Iterator[Remark]:

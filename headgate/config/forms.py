@@ -201,8 +201,9 @@ def _key(value: str, expected: str, alone: tuple[str, ...], named: tuple[str, ..
     return f"{kind}:{name.lower() if kind == 'header' else name}"
 
 
-_RATE = re.compile(r"([1-9][0-9]{0,8})/(s|sec|second|min|minute|h|hour|d|day)")
+_RATE = re.compile(r"([1-9][0-9]{0,8})/(s|sec|second|m|min|minute|h|hour|d|day)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_STATUS = re.compile(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?")
 
 
 def rate(value: str) -> str:
@@ -220,10 +221,16 @@ def parsed_rate(value: str) -> tuple[int, int]:
 
 def status_range(value: str) -> str:
     """Return a status or a range of statuses, "503" or "500-599"."""
-    low, dash, high = value.partition("-")
-    fits = low.isdigit() and (not dash or high.isdigit()) and 100 <= int(low) <= int(high or low) <= 599
-    if not fits or len(low) != 3:
+    found = _STATUS.fullmatch(value)
+    if found is None or int(found[1]) > int(found[2] or found[1]):
         raise Bad(f'"{value}" is not a status or a range of statuses', 'a text such as "503" or "500-599"')
+    return value
+
+
+def failing_status(value: str) -> str:
+    """Return a status or a range of statuses that can mean a failure: 400 and above."""
+    if status_range(value)[0] not in "45":
+        raise Bad(f'"{value}" holds statuses below 400, which mean no failure', 'a text such as "503" or "500-599"')
     return value
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .values import HostName, LimitKey, Rate, Seconds, Size, StatusRange, Table, TargetPath
+from .values import FailingStatus, HostName, LimitKey, Rate, Seconds, Size, StatusRange, Table, TargetPath
 
 
 class Sticky(Table):
@@ -62,7 +62,7 @@ class Ejection(Table):
     """Length of the first ejection; each one soon after another is twice as long."""
     longest: Seconds = 300.0
     """Longest ejection."""
-    statuses: tuple[StatusRange, ...] = ()
+    statuses: tuple[FailingStatus, ...] = ()
     """Statuses of a server's responses that count as failures, such as "500-599"; none of its own accord: a program that
     answers is reached, and what it answers may be about the request."""
     most: float = Field(0.5, ge=0, le=1)
@@ -133,7 +133,7 @@ class Retry(Table):
     long as there is one that was not, up to ten. 1: a single try, whatever becomes of it."""
     body_bytes: Size = 65_536
     """Largest request body kept for being sent again; larger ones are sent once."""
-    statuses: tuple[StatusRange, ...] = ()
+    statuses: tuple[FailingStatus, ...] = ()
     """Statuses of a server's response, such as "503" or "502-504", after which another server is asked; when that fails too, the
     last response is relayed."""
     per_try: Seconds | None = None

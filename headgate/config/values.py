@@ -56,6 +56,7 @@ HostName = Annotated[str, AfterValidator(forms.host_field)]
 HashKey = Annotated[str, AfterValidator(forms.hash_key)]
 LimitKey = Annotated[str, AfterValidator(forms.limit_key)]
 Rate = Annotated[str, AfterValidator(forms.rate)]
+FailingStatus = Annotated[str, AfterValidator(forms.failing_status)]
 StatusRange = Annotated[str, AfterValidator(forms.status_range)]
 TargetPath = Annotated[str, AfterValidator(forms.target_path)]
 

@@ -122,7 +122,8 @@ class UnderWay(Exchange):
     def hold(self) -> None:
         """No server can be reached: wait a little, longer each time, and see again."""
         self.rounds += 1
-        self.wait(self.retrying.pause(self.rounds))
+        left = self.t_begin + self.retrying.hold - self.worker.clock()
+        self.wait(min(self.retrying.pause(self.rounds), max(0.0, left)))
 
     def wait(self, seconds: float) -> None:
         """Go on with `pick` after a pause."""

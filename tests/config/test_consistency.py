@@ -99,7 +99,7 @@ CONTRADICTIONS = {
     ),
     "a hedge without a second try": (
         TWO + 'retry = { attempts = 1, hedge_after = "100ms" }',
-        "3: upstream.app.retry.hedge_after: a second server is asked, but attempts = 1 allows one try; attempts = 2",
+        "3: upstream.app.retry.hedge_after: a second server is asked, but attempts = 1 allows no second try; write attempts = 2",
     ),
     "a route's own retries": (
         TWO + 'timeouts.total = "10s"\n' + ROUTE + 'retry = { per_try = "20s", backoff = "5s", longest_backoff = "9s" }',

@@ -158,3 +158,9 @@ def test_where_the_admin_api_listens(value, normal):
 def test_where_the_admin_api_cannot_listen(value):
     with pytest.raises(Bad):
         admin_listen(value, HERE)
+
+
+@pytest.mark.parametrize("value", ["200", "399-503", "٥٠٣", "500-0599", "²²²", "600", "503-500", "50", "500-"])  # noqa: RUF001
+def test_statuses_that_mean_no_failure(value: str) -> None:
+    with pytest.raises(Bad):
+        forms.failing_status(value)
