@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ..net.link import Link
@@ -30,12 +30,14 @@ class Peer:
         self.heard = time.monotonic()
         self._history: deque[tuple[float, int]] = deque(maxlen=16)
 
-    def counted(self, counts: Mapping[str, Any]) -> None:
-        """Take in a tally. Raises KeyError, TypeError or ValueError for what is none."""
+    def counted(self, counts: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Take in a tally; return the ejections it tells of. Raises KeyError, TypeError or ValueError for what is none."""
         _check(counts)
         self.counts = counts
         self.heard = time.monotonic()
         self._history.append((self.heard, counts["exchanges"]))
+        ejections: Sequence[Mapping[str, Any]] = counts["ejections"]
+        return ejections
 
     def tell(self, desired: Desired) -> None:
         """Tell it the state, or only how the servers stand where it has the state already; later, when it reads nothing now."""
@@ -68,6 +70,8 @@ def all_draining(peers: Collection[Peer]) -> bool:
 def _check(counts: Any) -> None:
     """Raise KeyError, TypeError or ValueError unless this is a tally."""
     _numbers([counts["exchanges"], counts["lost_lines"]])
+    if not isinstance(counts["ejections"], list):
+        raise TypeError("ejections are a list")
     for kind in ("failures", "refusals"):
         _numbers(counts[kind].values() if isinstance(counts[kind], dict) else [None])
     for upstream in counts["upstreams"].values():
@@ -129,6 +133,16 @@ class Totals:
             failures.update(counts.get("failures", {}))
             refusals.update(counts.get("refusals", {}))
         return {"exchanges": exchanges, "failures": dict(failures), "refusals": dict(refusals), "lost_lines": lost}
+
+    def summary(self, living: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+        """Yield what was counted, as lines for people: failures of servers apart from what clients did wrong."""
+        told = self.of_all(living)
+        for what, counts in (("failed attempts", told["failures"]), ("requests refused or left by clients", told["refusals"])):
+            if counts:
+                ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+                yield f"{what}: " + ", ".join(f"{count} {code}" for code, count in ordered)
+        lost = f", {told['lost_lines']} log lines lost" if told["lost_lines"] else ""
+        yield f"stopped after {told['exchanges']} exchanges{lost}"
 
     def of_upstream(self, name: str, living: Iterable[Mapping[str, Any]]) -> Counter[str]:
         """Return the sums of an upstream: requests, retries, retries_refused."""

@@ -9,24 +9,20 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from functools import partial
-from math import inf
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import uvloop
 
-from ..config.schema import Config, Upstream
 from ..net.channel import Gone
 from ..net.journal import Journal
 from ..net.link import Link
-from ..net.resolve import Resolver
 from ..net.seat import Seat, read_state, write_state
 from ..net.tls import BadTlsFile
 from ..traffic.shared import Gauges
-from ..wire.limits import WireLimits
 from .admin import Admin
-from .checker import Checker
+from .changedfile import ChangedFile
+from .checks import Checks
 from .desired import Desired, NotApplied
 from .peers import Peer, Totals
 from .standing import Standing
@@ -36,7 +32,6 @@ TICK: Final = 0.2
 _PATIENCE: Final = 10.0
 """Seconds within which every worker has to say whether it serves by a new configuration."""
 _MOMENT: Final = 0.01
-_ABSENT: Final = (0, 0, 0)
 _FAREWELL: Final = 1.0
 """Seconds in which the last words of the workers are heard at the end."""
 
@@ -68,12 +63,12 @@ class Control:
         self._gone = self._loop.create_future()
         self._reloading = asyncio.Lock()
         self._reload_waits = False
+        self._agreed = self.desired  # what the workers serve by: not the one that a reload tries at this moment
         self._kept = True  # the parent has the present state
         self._answers: dict[int, asyncio.Future[str]] = {}  # by slot, while a reload waits for them
-        self._checkers: dict[str, Checker] = {}
-        self._checked_by: dict[str, Upstream] = {}  # their settings
+        self._checks = Checks(self._heard, journal.note)
         self._spread = False  # word of servers is on its way
-        self._stamp = self._seen = self._file_stamp()
+        self._file = ChangedFile(path)
         self._orphaned = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -84,8 +79,8 @@ class Control:
         self._loop.add_reader(self._seat.channel.fileno(), self._hear_parent)
         self._loop.add_signal_handler(signal.SIGUSR1, self.journal.reopen)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
-        self._checkers, self._checked_by = self._make_checkers(self.desired.config, self.journal.note)
-        self._check_health({})
+        self._checks = self._checks.followed_by(self.desired.config, self.journal.note)
+        self._checks.start()
         ticking = self._loop.create_task(self._tick())
         self._seat.channel.send({"do": "ready"})
         admin = Admin(self)
@@ -93,11 +88,11 @@ class Control:
         await self._gone
         ticking.cancel()
         await admin.end()
-        for checker in self._checkers.values():
-            checker.stop()
+        self._checks.stop()
         if not self._orphaned:
             await self._last_words()
-            self._summarise()
+            for line in self.totals.summary(peer.counts for peer in self.peers.values()):
+                self.journal.note(line)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine beside everything else."""
@@ -116,16 +111,6 @@ class Control:
                 return
             await asyncio.sleep(_MOMENT)
 
-    def _summarise(self) -> None:
-        """Note what was counted: failures of servers apart from what clients did wrong."""
-        told = self.totals.of_all(peer.counts for peer in self.peers.values())
-        for what, counts in (("failed attempts", told["failures"]), ("requests refused or left by clients", told["refusals"])):
-            if counts:
-                ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-                self.journal.note(f"{what}: " + ", ".join(f"{count} {code}" for code, count in ordered))
-        lost = f", {told['lost_lines']} log lines lost" if told["lost_lines"] else ""
-        self.journal.note(f"stopped after {told['exchanges']} exchanges{lost}")
-
     async def _tick(self) -> None:
         """Look at what is due: ends of ejections, words that were not taken, the configuration file where it is watched."""
         while True:
@@ -137,8 +122,8 @@ class Control:
                     peer.tell(self.desired)
             if not self._kept:
                 self._keep()
-            if self.desired.config.gateway.watch:
-                self._look_at_file()
+            if self.desired.config.gateway.watch and self._file.changed():
+                self._reload_soon()
 
     # The parent.
 
@@ -218,36 +203,25 @@ class Control:
     def _hear(self, peer: Peer, message: Mapping[str, Any]) -> None:
         """Take in what a worker says. Raises KeyError, TypeError, ValueError for what makes no sense."""
         if "hello" in message:
-            self._counted(peer, message["counts"])
+            self._ejected(peer.counted(message["counts"]))
             peer.version = peer.sent = int(message["version"])
             peer.tell(self.desired)
             if peer.version == self.desired.version:
                 self._settle(peer, "")
         elif "counts" in message:
-            self._counted(peer, message["counts"])
+            self._ejected(peer.counted(message["counts"]))
         elif "ejected" in message:
-            self._ejected(message)
+            self._ejected([message])
         elif "applied" in message or "rejected" in message:
             self._answered(peer, message)
         else:
             raise ValueError(f"nobody knows what {sorted(message)[:3]} means")
 
-    def _counted(self, peer: Peer, counts: Mapping[str, Any]) -> None:
-        peer.counted(counts)
-        for ejection in counts["ejections"]:
-            self._ejected(ejection)
-
-    def _ejected(self, told: Mapping[str, Any]) -> None:
-        """A worker ejected a server: so do all. It is told more than once, and may be over, or pardoned, by now."""
-        upstream, label, why = str(told["ejected"]), str(told["server"]), str(told["why"])
-        until, at, now = float(told["until"]), float(told.get("at", inf)), time.monotonic()
-        if until == inf:
-            raise ValueError("an ejection without an end")
-        standing = self.desired.standings.of.get(upstream, {}).get(label)
-        if standing is not None and until > max(now, standing.until) and at > standing.pardoned:
-            standing.until = until
-            standing.health.hear("ejected", why, time.time())
-            self._changed(upstream, label)
+    def _ejected(self, told: Sequence[Mapping[str, Any]]) -> None:
+        """A worker ejected servers: so do all."""
+        for one in told:
+            if self.desired.standings.ejected(one, time.monotonic(), time.time()):
+                self._changed(one["ejected"], one["server"])
 
     # How servers stand.
 
@@ -267,8 +241,8 @@ class Control:
             standing.until = time.monotonic() + seconds
         elif event in ("told-up", "ejection-over"):
             standing.until, standing.pardoned = 0.0, time.monotonic()
-        if event in ("told-up", "told-down") and upstream in self._checkers:
-            self._checkers[upstream].forget(label)
+        if event in ("told-up", "told-down"):
+            self._checks.forget(upstream, label)
         standing.health.hear(event, why, time.time())
         self._changed(upstream, label)
         self.journal.note(f"{upstream}: {label} is {standing.health.state}: {why}")
@@ -307,46 +281,16 @@ class Control:
     def _keep(self) -> None:
         """Give the parent the present state to hold, now or as soon as that works."""
         try:
-            fd = write_state({**self.desired.state(), "past": self.totals.snapshot()})
+            fd = write_state({**self._agreed.state(), "past": self.totals.snapshot()})
         except OSError:
             self._kept = False
             return
         self._kept = self._seat.channel.send({"do": "present"}, [fd])
         os.close(fd)
 
-    def _make_checkers(
-        self, config: Config, complain: Callable[[str], None] | None = None
-    ) -> tuple[dict[str, Checker], dict[str, Upstream]]:
-        """Return checkers for every upstream that asks for it, and their settings; those whose settings stayed are the same.
-
-        Raises BadTlsFile, unless complain is given, which is told why an upstream is not checked.
-        """
-        wanted = {name: settings for name, settings in config.upstream.items() if settings.health is not None}
-        made = {name: one for name, one in self._checkers.items() if self._checked_by[name] == wanted.get(name)}
-        resolver, limits = Resolver(config.gateway.dns), WireLimits.of(config.gateway.limits)
-        for name, settings in wanted.items():
-            if name in made:
-                continue
-            try:
-                made[name] = Checker(name, settings, resolver, partial(self._heard, name), self.journal.note, limits)
-            except BadTlsFile as problem:
-                if complain is None:
-                    raise
-                complain(f"{name}: its servers are not checked until the next reload: {problem}")
-        return made, {name: wanted[name] for name in made}
-
-    def _check_health(self, before: Mapping[str, Checker]) -> None:
-        """Let go of the checkers that are no longer needed, and start the new ones."""
-        for name, checker in before.items():
-            if self._checkers.get(name) is not checker:
-                checker.stop()
-        for checker in self._checkers.values():
-            checker.start()
-
     def checked(self, upstream: str) -> dict[str, Any]:
         """Return what the active checks last saw of an upstream's servers, by label; nothing where there are none."""
-        checker = self._checkers.get(upstream)
-        return checker.describe() if checker is not None else {}
+        return self._checks.describe(upstream)
 
     # Another configuration.
 
@@ -367,10 +311,10 @@ class Control:
     async def _reload(self) -> str:
         if not self.path:
             raise NotApplied("this gateway was started without a configuration file (--to), so there is nothing to read again")
-        self._stamp = self._file_stamp()
+        self._file.read()
         before, desired = self.desired, self.desired.read(self.path, self._gauges)
         try:
-            checkers, checked_by = self._make_checkers(desired.config)
+            checks = self._checks.followed_by(desired.config)
         except BadTlsFile as problem:
             self._gauges.resume(before.numbers)
             raise NotApplied(str(problem)) from None
@@ -379,8 +323,8 @@ class Control:
         if refused:
             await self._go_back(before)
             raise NotApplied(refused)
-        replaced, self._checkers, self._checked_by = self._checkers, checkers, checked_by
-        self._check_health(replaced)
+        checks.start(self._checks)
+        self._checks, self._agreed = checks, desired
         self._keep()
         self._seat.channel.send({"do": "drain", "seconds": desired.config.gateway.drain})
         if before.config.gateway.log.errors != desired.config.gateway.log.errors:
@@ -390,11 +334,9 @@ class Control:
 
     async def _go_back(self, before: Desired) -> None:
         """Serve by the configuration before again, and let the checks tell anew what they said meanwhile."""
-        self.desired = before.again(self.desired.version + 1)
+        self.desired = self._agreed = before.again(self.desired.version + 1)
         self._gauges.resume(before.numbers)
-        for checker in self._checkers.values():
-            for label in checker.describe():
-                checker.forget(label)
+        self._checks.forget_all()
         await self._push()
         self._keep()
 
@@ -431,21 +373,6 @@ class Control:
         answer = self._answers.get(peer.slot)
         if answer is not None and not answer.done():
             answer.set_result(refused)
-
-    def _file_stamp(self) -> tuple[int, int, int]:
-        try:
-            about = os.stat(self.path)
-        except OSError:
-            return _ABSENT
-        return about.st_mtime_ns, about.st_size, about.st_ino
-
-    def _look_at_file(self) -> None:
-        """Reload when the file changed, and has not changed further since the last look: then nobody is writing it."""
-        stamp = self._file_stamp()
-        still, self._seen = stamp == self._seen, stamp
-        if still and stamp not in (_ABSENT, self._stamp):
-            self._stamp = stamp
-            self._reload_soon()
 
     def _reload_soon(self) -> None:
         """Reload; once for all that ask before it begins."""

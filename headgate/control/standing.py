@@ -1,6 +1,7 @@
 """How every server stands, by all witnesses together: what administrators, checks and the workers' traffic say of it."""
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 from ..config.schema import Config, Server, Upstream
@@ -75,6 +76,22 @@ class Standings:
             for label, one in servers.items():
                 if (standing := self.of.get(name, {}).get(label)) is not None:
                     standing.restore(one)
+
+    def ejected(self, told: Mapping[str, Any], now: float, at: float) -> bool:
+        """Take in that a worker ejected a server; True when that is news. now: monotonic, at: wall-clock seconds.
+
+        It is told more than once, and may be over, or pardoned, by now. Raises KeyError, TypeError or ValueError.
+        """
+        upstream, label, why = str(told["ejected"]), str(told["server"]), str(told["why"])
+        until, decided = float(told["until"]), float(told.get("at", inf))
+        if until == inf:
+            raise ValueError("an ejection without an end")
+        one = self.of.get(upstream, {}).get(label)  # none: of a configuration that is no more
+        if one is None or not (until > max(now, one.until) and decided > one.pardoned):
+            return False
+        one.until = until
+        one.health.hear("ejected", why, at)
+        return True
 
     def over(self, now: float, at: float) -> Iterator[tuple[str, str]]:
         """End the ejections whose time is over; yield upstream and label of each. now: monotonic, at: wall-clock seconds."""
