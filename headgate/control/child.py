@@ -16,6 +16,8 @@ STABLE: Final = 1.0
 SHORTEST, LONGEST = 0.1, 5.0
 """Seconds that it has to wait, doubled with each early death."""
 _DOUBLINGS: Final = 16
+_LONGEST_REASON: Final = 8_000
+"""Characters."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,15 @@ class Child:
         wait = min(LONGEST, SHORTEST * 2 ** min(self.early - 1, _DOUBLINGS)) if self.early else 0.0
         self.pid, self.ready, self.missed, self.relink, self.due = 0, False, False, 0.0, now + wait
         return wait
+
+
+def told_of(error: BaseException) -> str:
+    """Return an error in words: the one that began it, and the last of those it led to."""
+    first = error
+    while first.__context__ is not None:
+        first = first.__context__
+    told = first.strerror or repr(first) if isinstance(first, OSError) else repr(first)
+    return (told if first is error else f"{told}, and then {error!r}")[:_LONGEST_REASON]
 
 
 def ending(status: int) -> str:

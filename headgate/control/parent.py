@@ -16,7 +16,7 @@ from typing import Any, Final
 from ..net.channel import Channel, Gone
 from ..net.journal import Journal
 from ..net.seat import CONTROL, Seat
-from .child import HEIR, LONGEST, Child, ending
+from .child import HEIR, LONGEST, Child, ending, told_of
 from .signals import Signals
 
 _MERCY: Final = 5.0
@@ -159,7 +159,7 @@ class Parent:
             code = run(Seat(slot, channel, self._sockets[slot] if slot != CONTROL else (), self._present))
         except BaseException as error:  # whatever it is, it must not go on as a second parent
             with suppress(BaseException):
-                channel.send({"do": "unusable", "why": f"{error!r:.8000}"})
+                channel.send({"do": "unusable", "why": told_of(error)})
         finally:
             os._exit(code)
 

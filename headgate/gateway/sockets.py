@@ -12,6 +12,7 @@ from ..config.endpoints import parse_listen
 _HINTS = {
     errno.EADDRINUSE: "another program listens there: `ss -ltnp` shows which",
     errno.EACCES: "ports below 1024 need the capability CAP_NET_BIND_SERVICE (or root)",
+    errno.EMFILE: "each worker has a socket for each address: fewer workers, or more open files (ulimit -n, LimitNOFILE=)",
     errno.EADDRNOTAVAIL: "this machine has no such address: `ip address` lists those it has",
 }
 

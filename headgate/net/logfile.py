@@ -12,7 +12,7 @@ _PIPE_BUF: Final = 4096
 class LogFile:
     """A place for lines."""
 
-    __slots__ = ("_fd", "_path", "_patient", "_standard", "lost")
+    __slots__ = ("_fd", "_path", "_patient", "_standard", "_torn", "lost")
 
     def __init__(self, path: str, standard: int) -> None:
         """path: a file, or "-", "stdout" or "stderr" for the descriptor `standard`. Raises OSError."""
@@ -20,6 +20,7 @@ class LogFile:
         self._standard = standard
         self._fd = -1
         self._patient = True  # a regular file: a write does not depend on a reader
+        self._torn = False  # the last line stands there in part: the disk was full
         self.lost = 0  # lines that could not be written
         self.reopen()
 
@@ -29,7 +30,7 @@ class LogFile:
             fd = self._standard
         else:
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        old, self._fd = self._fd, fd
+        old, self._fd, self._torn = self._fd, fd, False
         if old > 2:
             os.close(old)
         try:
@@ -45,6 +46,8 @@ class LogFile:
 
     def write(self, data: bytes, lines: int) -> None:
         """Write `lines` whole lines; what cannot be written now is lost, and counted."""
+        if self._torn:
+            data = b"\n" + data
         view = memoryview(data)
         try:
             while view:
@@ -52,7 +55,11 @@ class LogFile:
                     raise BlockingIOError
                 view = view[os.write(self._fd, view if self._patient else view[: _whole_lines(data, len(data) - len(view))]) :]
         except OSError:  # a full disk, a closed pipe, a reader that sleeps
-            self.lost += lines
+            self.lost += min(lines, bytes(view).count(b"\n"))
+            if len(view) < len(data):
+                self._torn = data[-len(view) - 1] != 0x0A
+        else:
+            self._torn = False
 
     def _ready(self) -> bool:
         """Tell whether a pipe or terminal takes bytes now."""

@@ -455,6 +455,75 @@ def ask_or_nothing(port: int) -> bytes:
         return b""
 
 
+CLOSED = "import os, sys\nfor number in (0, 1, 2):\n    os.close(number)\nsys.stdin = sys.stdout = sys.stderr = None"
+
+
+def test_closed_standard_streams_are_nobody_elses(serve, origin, tmp_path):
+    log = 'workers = 2\nlog = { access = "access.log", errors = "errors.log" }'
+    gateway = serve(config(tmp_path, one_upstream(origin().url, log)), before=CLOSED)
+    errors = tmp_path / "errors.log"
+    until(lambda: errors.exists() and "listening on" in errors.read_text())
+    pid = gateway.process.pid
+    family = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    assert len(family) == 4
+    for one in family:
+        assert [os.readlink(f"/proc/{one}/fd/{number}") for number in (0, 1, 2)] == ["/dev/null"] * 3
+    assert ask(int(errors.read_text().rpartition(":")[2])).endswith(b"ok")
+    assert gateway.stop() == 0
+
+
+def test_closed_standard_streams_and_logs_that_go_there(serve, origin):
+    port = free_port()
+    gateway = serve("--listen", f"127.0.0.1:{port}", "--to", origin().url, before=CLOSED)
+    until(lambda: ask_or_nothing(port).endswith(b"ok"))
+    assert gateway.stop() == 0
+
+
+def test_a_mistake_with_closed_standard_streams(serve):
+    assert serve("--listen", "nowhere", "--to", "http://a:1", before=CLOSED).exit_code() == 2
+
+
+def test_a_folder_that_cannot_be_written_to(serve, origin, tmp_path):
+    gateway = serve(str(tmp_path / config(tmp_path, one_upstream(origin().url))), before="import os\nos.chdir('/proc')")
+    assert ask(gateway.port()).endswith(b"ok")
+    assert gateway.stop() == 0
+
+
+def test_too_few_descriptors_for_the_sockets(serve, tmp_path):
+    addresses = ", ".join(['"127.0.0.1:0"'] * 10)
+    text = f'[gateway]\nlisten = [{addresses}]\nworkers = 16\n[upstream.app]\nservers = ["http://127.0.0.1:1"]\n'
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))"
+    said = refused(serve, config(tmp_path, text), before=limit)
+    assert "cannot listen on 127.0.0.1:0: Too many open files; " in said
+    assert "LimitNOFILE=" in said
+
+
+@pytest.mark.parametrize("most", [12, 14, 16, 18, 20, 22, 24, 26])
+def test_hardly_any_descriptors_are_told_or_do(serve, origin, tmp_path, most):
+    limit = f"import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))"
+    gateway = serve(config(tmp_path, one_upstream(origin().url, "workers = 2")), before=limit)
+    until(lambda: gateway.process.poll() is not None or gateway.listening())
+    if gateway.process.poll() is None:
+        assert gateway.stop() == 0
+    else:
+        assert gateway.exit_code() in (2, 70)
+        assert re.search("headgate: .*([Tt]oo many open files|Errno 24)", gateway.errors())
+
+
+def test_a_second_gateway_on_the_same_port(serve, origin):
+    first = serve("--listen", "127.0.0.1:0", "--to", origin().url)
+    said = refused(serve, "--listen", f"127.0.0.1:{first.port()}", "--to", "http://a:1")
+    assert "Address already in use; another program listens there" in said
+    assert ask(first.port()).endswith(b"ok")
+
+
+def test_what_fails_in_every_worker_is_said_once(serve, tmp_path):
+    text = one_upstream("http://a:1", 'workers = 4\nlog = { access = "nowhere/access.log" }')
+    said = refused(serve, config(tmp_path, text))
+    assert said.count("nowhere/access.log") == 1
+    assert said.count("\n") <= 2, said
+
+
 # Ending.
 
 
@@ -651,6 +720,50 @@ def test_a_pipe_that_nobody_reads_does_not_stop_the_traffic(serve, origin):
             assert client.recv(2) == b"ok"
     assert gateway.stop() == 0
     os.close(reading)
+
+
+def lost(gateway: Gateway) -> int:
+    """Return how many lines it says that it lost: the reader was slow."""
+    found = re.search(r"(\d+) log lines lost", gateway.errors())
+    return int(found[1]) if found else 0
+
+
+def test_lines_of_several_workers_are_never_mixed_in_a_pipe(serve, origin, tmp_path):
+    def script(connection):
+        while data := connection.recv(65_536):  # one request at a time comes on one connection
+            if data.endswith(b"\r\n\r\n"):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    reading, writing = os.pipe()
+    gateway = serve(config(tmp_path, one_upstream(origin(script).url, "workers = 4")), stdout=writing)
+    os.close(writing)
+    port, lines, count = gateway.port(), [], 10_000
+
+    def read() -> None:
+        with open(reading, "rb") as pipe:
+            lines.extend(pipe)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    request = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    def client(name: int) -> None:
+        with connect(port) as connection, connection.makefile("rb") as answers:
+            for _ in range(count // 16 // 25):  # what is pipelined is served one after the other
+                connection.sendall((request % (b"%d-" % name + b"x" * 300)) * 25)
+                for _ in range(25):
+                    assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+                    while answers.readline() != b"\r\n":
+                        pass
+                    assert answers.read(2) == b"ok"
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(client, range(16)))
+    assert gateway.stop() == 0
+    reader.join(PROMPT)
+    assert len(lines) + lost(gateway) == count
+    assert len(lines) > count // 2
+    assert all(json.loads(line)["status"] == 200 for line in lines)
 
 
 # Answers.
