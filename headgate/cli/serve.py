@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -155,9 +156,12 @@ def _run(loaded: Loaded, addresses: Sequence[Address], path: str, elder: Elder) 
     def started() -> None:
         for address in addresses:
             journal.note(f"listening on {address_of(address.sockets[0])}")
+        if not elder.ready():
+            journal.note(f"process {elder.pid} has ended without handing over, so this one ends too")
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
         if elder.pid:
             journal.note(f"process {os.getpid()} takes over from process {elder.pid}")
-        elder.ready()
         notify(f"READY=1\nMAINPID={os.getpid()}")
 
     def failed(why: str) -> None:

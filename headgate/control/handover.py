@@ -87,19 +87,24 @@ class Elder:
             self._present = -1
         return old.followed_by(config).snapshot()
 
-    def ready(self) -> None:
-        """Say that this version serves, so that the one before ends."""
-        self._say({"do": "ready"})
+    def ready(self) -> bool:
+        """Say that this version serves, so that the one before ends; False when that has ended already.
+
+        Then this one must end too: whoever killed it, or looks after it, knows of no other.
+        """
+        return self._say({"do": "ready"})
 
     def failed(self, why: str) -> None:
         """Say that this version cannot serve, so that the one before tells its administrator why."""
         self._say({"do": "unusable", "why": why[:_LONGEST]})
 
-    def _say(self, message: dict[str, Any]) -> None:
-        if self._channel is not None:
-            self._channel.send(message)
-            self._channel.close()
-            self._channel = None
+    def _say(self, message: dict[str, Any]) -> bool:
+        if self._channel is None:
+            return True
+        heard = self._channel.send(message)
+        self._channel.close()
+        self._channel = None
+        return heard
 
 
 def start_heir(addresses: Sequence[Address], present: int) -> tuple[int, Channel]:

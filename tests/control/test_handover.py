@@ -23,7 +23,7 @@ def test_who_follows_nobody_has_nothing_and_tells_nobody():
     elder = Elder.of({})
     assert (elder.pid, elder.take("127.0.0.1:80"), elder.servers(from_data(DATA, "/"))) == (0, [], {})
     elder.let_go()
-    elder.ready()
+    assert elder.ready()
     elder.failed("anything")
 
 
@@ -70,7 +70,8 @@ def test_an_elder_that_is_gone_is_no_trouble():
     ours, theirs = Channel.pair()
     elder = Elder.of(told(channel=theirs.sock.detach()))
     ours.close()
-    elder.ready()
+    assert not elder.ready()
+    assert elder.ready(), "told once"
 
 
 def test_what_is_known_of_the_servers_goes_on():

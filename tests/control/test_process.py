@@ -812,6 +812,18 @@ def test_new_versions_with_other_workers_and_addresses(gate):
         socket.create_connection(("127.0.0.1", port), 1)
 
 
+def test_a_killed_parent_takes_a_new_version_that_starts_along(gate):
+    one = gate()
+    one.linked()
+    one.signal(signal.SIGUSR2)
+    one.notes("takes over as soon as")
+    children = one.children()
+    assert len(children) == 4
+    one.signal(signal.SIGKILL)
+    one.process.wait(PROMPT)
+    until(lambda: gone(children), lambda: one.noted)
+
+
 def test_a_new_version_that_is_killed_while_it_starts(gate):
     one = gate()
     workers = one.workers()
