@@ -21,6 +21,7 @@ from .deadlines import NONE, Deadlines
 from .ending import Ending
 from .flow import Flow
 from .forwarding import forwarding_lines, told_client, told_reference, told_scheme, within
+from .silence import read_nothing
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -86,7 +87,7 @@ class Downstream(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._reader = self._read_nothing
+        self._reader = read_nothing
         self.worker.goodbye(self)
         if self.flow is not None:
             self.flow.client_left(str(exc) if exc is not None else "")
@@ -240,16 +241,13 @@ class Downstream(asyncio.Protocol):
         assert self.flow.tunnel is not None
         self.flow.tunnel.from_client(data)
 
-    def _read_nothing(self, data: bytes) -> None:
-        """Drop what still comes while closing."""
-
     def _refuse(self, signal: str, facts: Facts, data: bytes) -> None:
         """Answer what is not a request: its framing is in doubt, so the connection ends with it."""
         flow = self.flow = Flow(self, self.worker.reference(), self._head_began or self.worker.clock())
         words = data.split(b"\r\n", 1)[0].split(b" ")
         flow.method, flow.target = words[0][:32], words[1][:2048] if len(words) > 1 else b""
         flow.raw = data
-        self._reader = self._read_nothing
+        self._reader = read_nothing
         flow.refuse(signal, facts)
 
     # What the exchange asks for.
@@ -325,7 +323,7 @@ class Downstream(asyncio.Protocol):
         self._close_now()
 
     def _close(self, *, linger: bool) -> None:
-        self._reader = self._read_nothing
+        self._reader = read_nothing
         self._buffer = b""
         unsent = self.transport.get_write_buffer_size() if not self.transport.is_closing() else 0
         if linger and not self.transport.is_closing() and self.transport.can_write_eof():
@@ -337,7 +335,7 @@ class Downstream(asyncio.Protocol):
         self.arm("read" if unsent else "linger")  # then it is over, whatever the client does
 
     def _close_now(self) -> None:
-        self._reader = self._read_nothing
+        self._reader = read_nothing
         self.transport.abort()
 
     def pause(self, why: str) -> None:

@@ -18,6 +18,7 @@ from ..wire.response import check_early_response, read_response_head
 from .bulk import Bulk
 from .deadlines import NONE, Deadlines
 from .dial import signal_of
+from .silence import read_nothing
 from .spare import Spare
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Upstream(asyncio.Protocol):
 
     def _leave(self) -> None:
         self.flow = None
-        self._reader = self._read_nothing
+        self._reader = read_nothing
         self._drop_spare()
         self.rested_since = self.opened  # what we close ourselves teaches nothing
         if self.bulk is not None:
@@ -334,9 +335,6 @@ class Upstream(asyncio.Protocol):
             self.close()
         elif len(self._early) < _GREETING:
             self._early += data
-
-    def _read_nothing(self, data: bytes) -> None:
-        """Ignore what still comes while closing."""
 
     # Ends.
 
