@@ -30,6 +30,7 @@ class Child:
     born: float = 0.0
     ready: bool = False
     why: str = ""  # it cannot go on, in its own words
+    starts: int = 0
     early: int = 0  # deaths in a row soon after the start
     due: float = 0.0
     linked: float = 0.0  # when it last got a link to the control process

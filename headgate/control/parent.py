@@ -147,7 +147,7 @@ class Parent:
             raise
         finally:
             theirs.close()
-        child.pid, child.channel, child.born, child.why = pid, ours, time.monotonic(), ""
+        child.pid, child.channel, child.born, child.why, child.starts = pid, ours, time.monotonic(), "", child.starts + 1
         self._selector.register(ours, selectors.EVENT_READ, child)
 
     def _be_child(self, slot: int, channel: Channel, ours: Channel) -> None:
@@ -189,7 +189,9 @@ class Parent:
             worker.relink = worker.linked + _RELINKS
             return
         with one, other:
-            told = control.channel.send({"do": "worker", "slot": worker.slot, "pid": worker.pid}, [other.fileno()])
+            restarts = {"worker": sum(max(0, one.starts - 1) for one in self._workers), "control": control.starts - 1}
+            message = {"do": "worker", "slot": worker.slot, "pid": worker.pid, "restarts": restarts}
+            told = control.channel.send(message, [other.fileno()])
             if not (told and worker.channel.send({"do": "link"}, [one.fileno()])):
                 worker.relink = worker.linked + _RELINKS
 

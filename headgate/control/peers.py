@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ..net.link import Link
 from .desired import Desired
+from .tables import Tables, check, restored
 
 _RATE_OVER: Final = 10.0
 """Seconds over which rates are averaged."""
@@ -18,14 +19,17 @@ _SERVER: Final = ("requests", "failed")
 class Peer:
     """One worker, from its start to its end."""
 
-    def __init__(self, slot: int, pid: int) -> None:
+    def __init__(self, slot: int, pid: int, before: "Peer | None" = None) -> None:
+        """before: what ran in this slot; its last words may still be on their way."""
         self.slot = slot
+        self._before: list[Peer] = [one for one in (*before._before, before) if one.counts] if before is not None else []
         self.pid = pid
         self.since = time.time()
         self.link: Link | None = None
         self.version = 0  # of the state it serves by; 0: not told yet
         self.sent = 0  # version of the last state that was sent to it
         self.behind = False  # it did not take the last word: its link was full
+        self.unsent = 0  # words that it did not take
         self.counts: Mapping[str, Any] = {}
         self.heard = time.monotonic()
         self._history: deque[tuple[float, int]] = deque(maxlen=16)
@@ -49,8 +53,21 @@ class Peer:
         else:
             message = {"do": "state", "state": desired.state()}
         self.behind = not self.link.send(message)
+        self.unsent += self.behind
         if not self.behind:
             self.sent = desired.version
+
+    def told(self) -> Iterator[Mapping[str, Any]]:
+        """Yield what it counts, and what was counted before it in its place and is not part of the totals yet."""
+        for one in (*self._before, self):
+            if one.counts:
+                yield {**one.counts, "unsent": one.unsent}
+
+    def leave(self) -> Mapping[str, Any]:
+        """Return what it counted, once: for the totals."""
+        counts = {**self.counts, "unsent": self.unsent}
+        self.counts, self.unsent = {}, 0
+        return counts
 
     def rate(self) -> float:
         """Return exchanges per second of late."""
@@ -60,6 +77,11 @@ class Peer:
             return 0.0
         (begin, first), (end, last) = self._history[0], self._history[-1]
         return (last - first) / (end - begin) if end > begin else 0.0
+
+
+def told_by(peers: Iterable[Peer]) -> list[Mapping[str, Any]]:
+    """Return what workers count that is not part of the totals."""
+    return [counts for peer in peers for counts in peer.told()]
 
 
 def all_draining(peers: Collection[Peer]) -> bool:
@@ -78,6 +100,7 @@ def _check(counts: Any) -> None:
         _numbers([upstream[key] for key in _UPSTREAM])
         for server in upstream["servers"].values():
             _numbers([server[key] for key in (*_SERVER, "busy", "idle")])
+    check(counts)
 
 
 def _numbers(values: Iterable[Any]) -> None:
@@ -93,13 +116,16 @@ class Totals:
         self._past: dict[str, Any] = {"exchanges": 0, "lost_lines": 0, "failures": Counter(), "refusals": Counter()}
         self._servers: dict[tuple[str, str], Counter[str]] = {}
         self._upstreams: dict[str, Counter[str]] = {}
+        self.tables = Tables()
+        self.events: dict[str, float] = {}  # what the control process itself saw: reloads, and when
 
     def snapshot(self) -> dict[str, Any]:
         """Return what workers counted that have ended, as JSON has it."""
         servers: dict[str, dict[str, Any]] = {}
         for (name, label), counts in self._servers.items():
             servers.setdefault(name, {})[label] = dict(counts)
-        return {"past": self._past, "upstreams": self._upstreams, "servers": servers}
+        told = {"past": self._past, "upstreams": self._upstreams, "servers": servers}
+        return {**told, "tables": self.tables.snapshot(), "events": self.events}
 
     def restore(self, told: Mapping[str, Any]) -> None:
         """Be as a snapshot says. Raises KeyError, TypeError or ValueError for what is none."""
@@ -110,9 +136,22 @@ class Totals:
         }  # fmt: skip
         self._upstreams = {name: Counter(counts) for name, counts in told["upstreams"].items()}
         self._servers = {(name, label): Counter(counts) for name, of in servers.items() for label, counts in of.items()}
+        self.tables = restored(told["tables"])
+        self.events = {str(what): float(value) for what, value in told["events"].items()}
+
+    def reloaded(self, ok: bool, at: float) -> None:
+        """Count a reload. at: wall-clock seconds."""
+        result = "success" if ok else "failure"
+        self.events[result] = self.events.get(result, 0) + 1
+        self.events[f"{result}_at"] = at
+
+    def ejected(self, name: str, label: str) -> None:
+        """Count the ejection of a server."""
+        self._servers.setdefault((name, label), Counter())["ejections"] += 1
 
     def bury(self, counts: Mapping[str, Any]) -> None:
         """Keep the counts of a worker that has ended."""
+        self.tables.add(counts)
         self._past["exchanges"] += counts.get("exchanges", 0)
         self._past["lost_lines"] += counts.get("lost_lines", 0)
         self._past["failures"].update(counts.get("failures", {}))
@@ -134,6 +173,16 @@ class Totals:
             refusals.update(counts.get("refusals", {}))
         return {"exchanges": exchanges, "failures": dict(failures), "refusals": dict(refusals), "lost_lines": lost}
 
+    def attempts(self, living: Iterable[Mapping[str, Any]]) -> Counter[str]:
+        """Return the tries at servers by upstream, those of servers that are no more included."""
+        found: Counter[str] = Counter()
+        for (name, _), kept in self._servers.items():
+            found[name] += kept["requests"]
+        for counts in living:
+            for name, upstream in counts.get("upstreams", {}).items():
+                found[name] += sum(server["requests"] for server in upstream["servers"].values())
+        return found
+
     def summary(self, living: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         """Yield what was counted, as lines for people: failures of servers apart from what clients did wrong."""
         told = self.of_all(living)
@@ -154,7 +203,7 @@ class Totals:
         return found
 
     def of_server(self, name: str, label: str, living: Iterable[Mapping[str, Any]]) -> Counter[str]:
-        """Return the sums of a server: requests and failed over all time, busy and idle at this moment."""
+        """Return the sums of a server: requests, failed and ejections over all time, busy and idle at this moment."""
         found = Counter(self._servers.get((name, label), {}))
         for counts in living:
             server = counts.get("upstreams", {}).get(name, {}).get("servers", {}).get(label)

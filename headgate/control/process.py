@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import uvloop
@@ -24,7 +25,7 @@ from .admin import Admin
 from .changedfile import ChangedFile
 from .checks import Checks
 from .desired import Desired, NotApplied
-from .peers import Peer, Totals
+from .peers import Peer, Totals, told_by
 from .standing import Standing
 
 TICK: Final = 0.2
@@ -55,21 +56,20 @@ class Control:
         if "past" in state:
             self.totals.restore(state["past"])
         gauges.resume(self.desired.numbers)  # the parent, whose copy it is, knows those of the start only
+        self.restarts: Mapping[str, int] = {}  # of processes, by kind, as the parent counts them
         self.reloaded: dict[str, Any] = {}  # when a reload was last asked for, and what came of it
         self.upgraded: dict[str, Any] = {}  # the same of a new version of the program
         self._seat = seat
         self._gauges = gauges
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
-        self._reloading = asyncio.Lock()
-        self._reload_waits = False
+        self._reloading, self._reload_waits = asyncio.Lock(), False
         self._agreed = self.desired  # what the workers serve by: not the one that a reload tries at this moment
         self._kept = True  # the parent has the present state
         self._answers: dict[int, asyncio.Future[str]] = {}  # by slot, while a reload waits for them
         self._checks = Checks(self._heard, journal.note)
-        self._spread = False  # word of servers is on its way
+        self._spread = self._orphaned = False  # word of servers is on its way; the parent is gone
         self._file = ChangedFile(path)
-        self._orphaned = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # Running.
@@ -91,7 +91,7 @@ class Control:
         self._checks.stop()
         if not self._orphaned:
             await self._last_words()
-            for line in self.totals.summary(peer.counts for peer in self.peers.values()):
+            for line in self.totals.summary(told_by(self.peers.values())):
                 self.journal.note(line)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -148,7 +148,7 @@ class Control:
 
     def _obey(self, message: Mapping[str, Any], fds: list[int]) -> None:
         """Do what the parent says."""
-        do = message.get("do")
+        do, self.restarts = message.get("do"), message.get("restarts", self.restarts)
         if do == "worker" and fds:
             self.spawn(self._join(int(message["slot"]), int(message["pid"]), fds.pop(0)))
         elif do == "worker":  # descriptors ran out
@@ -171,7 +171,7 @@ class Control:
         """Take the link to a worker into use."""
         peer = self.peers.get(slot)
         if peer is None or peer.pid != pid:
-            before, peer = peer, Peer(slot, pid)
+            before, peer = peer, Peer(slot, pid, peer)
             self.peers[slot] = peer
             if before is not None and before.link is None:
                 self._bury(before)  # else its last words are still on their way
@@ -196,8 +196,7 @@ class Control:
             self._ask_for_link(peer.slot, peer.pid)
 
     def _bury(self, peer: Peer) -> None:
-        self.totals.bury(peer.counts)
-        peer.counts = {}
+        self.totals.bury(peer.leave())
         self._keep()
 
     def _hear(self, peer: Peer, message: Mapping[str, Any]) -> None:
@@ -221,6 +220,7 @@ class Control:
         """A worker ejected servers: so do all."""
         for one in told:
             if self.desired.standings.ejected(one, time.monotonic(), time.time()):
+                self.totals.ejected(one["ejected"], one["server"])
                 self._changed(one["ejected"], one["server"])
 
     # How servers stand.
@@ -301,12 +301,16 @@ class Control:
             try:
                 said = await self._reload()
             except NotApplied as problem:
-                self.journal.note(f"reload: nothing changed: {problem}")
-                self.reloaded = {"at": time.time(), "ok": False, "said": str(problem)}
+                self._end_reload(False, str(problem), "reload: nothing changed: ")
                 raise
-            self.journal.note(said)
-            self.reloaded = {"at": time.time(), "ok": True, "said": said}
+            self._end_reload(True, said)
             return said
+
+    def _end_reload(self, ok: bool, said: str, preface: str = "") -> None:
+        self.journal.note(preface + said)
+        self.reloaded = {"at": time.time(), "ok": ok, "said": said}
+        self.totals.reloaded(ok, self.reloaded["at"])
+        self._keep()
 
     async def _reload(self) -> str:
         if not self.path:
@@ -381,10 +385,8 @@ class Control:
             self.spawn(self._reload_quietly())
 
     async def _reload_quietly(self) -> None:
-        try:
+        with suppress(NotApplied):  # it was noted
             await self.reload()
-        except NotApplied:
-            pass  # it was noted
 
 
 async def _control(seat: Seat, gauges: Gauges, journal: Journal, path: str) -> None:

@@ -9,7 +9,7 @@ import psutil
 
 from .. import __version__
 from .answers import GateStatus, GatewayStatus, ServerStatus, Status, TotalStatus, UpstreamStatus, WorkerStatus
-from .peers import Peer, all_draining
+from .peers import Peer, all_draining, told_by
 from .standing import Standing
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def status(control: "Control") -> Status:
 def upstream_status(control: "Control", name: str) -> UpstreamStatus:
     """Return how an upstream is at this moment. Raises KeyError when there is none of this name."""
     settings = control.desired.config.upstream[name]
-    living = [peer.counts for peer in control.peers.values()]
+    living = told_by(control.peers.values())
     told = [counts["upstreams"][name] for counts in living if name in counts.get("upstreams", {})]
     sums = control.totals.of_upstream(name, living)
     checked = control.checked(name)
@@ -96,7 +96,7 @@ def _worker(peer: Peer) -> WorkerStatus:
 
 
 def _totals(control: "Control", peers: Sequence[Peer]) -> TotalStatus:
-    told = control.totals.of_all(peer.counts for peer in peers)
+    told = control.totals.of_all(told_by(peers))
     return {
         "exchanges": told["exchanges"],
         "rate": round(sum(peer.rate() for peer in peers), 1),

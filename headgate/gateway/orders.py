@@ -29,6 +29,7 @@ class Orders:
         self._seat = seat
         self._version = version
         self._link: Link | None = None
+        self._dropped = 0  # messages that could not be said
         self._joining: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         worker.tell = self.tell
@@ -48,9 +49,9 @@ class Orders:
             self._worker.stop()
 
     def tell(self, message: dict[str, Any]) -> None:
-        """Tell the control process something; lost, and counted by the link, when it does not listen."""
-        if self._link is not None:
-            self._link.send(message)
+        """Tell the control process something; lost, and counted, when it does not listen."""
+        if self._link is None or not self._link.send(message):
+            self._dropped += 1
 
     def end(self) -> None:
         """Say the last word."""
@@ -58,7 +59,10 @@ class Orders:
         if self._timer is not None:
             self._timer.cancel()
         if self._link is not None:
-            self._link.send({"counts": tally(self._worker), "last": True}, important=True)
+            self._link.send({"counts": self._tally(), "last": True}, important=True)
+
+    def _tally(self) -> dict[str, Any]:
+        return {**tally(self._worker), "dropped": self._dropped}
 
     # The parent.
 
@@ -102,7 +106,7 @@ class Orders:
         link = Link(self._hear, lambda why: self._unlinked(link, why))
         await self._worker.loop.create_connection(lambda: link, sock=sock)
         self._link = link
-        link.send({"hello": self._seat.slot, "pid": os.getpid(), "version": self._version, "counts": tally(self._worker)})
+        link.send({"hello": self._seat.slot, "pid": os.getpid(), "version": self._version, "counts": self._tally()})
 
     def _unlinked(self, link: Link, why: str) -> None:
         """The link ended: by the control process's death, or by a message that made no sense. Either brings a new one."""
@@ -136,4 +140,4 @@ class Orders:
 
     def _report(self) -> None:
         self._timer = self._worker.loop.call_later(EVERY, self._report)
-        self.tell({"counts": tally(self._worker)})
+        self.tell({"counts": self._tally()})

@@ -17,6 +17,7 @@ from ..net.logfile import LogFile
 from ..render.access_log import combined_line, json_line
 from ..render.error_log import error_line
 from ..wire.fields import find
+from .counts import Counts
 
 _BATCH: Final = 64
 """Access lines written at once."""
@@ -41,9 +42,18 @@ class Recorder:
         self._second = 0
         self._prefix = ""
         self._date = b""
-        self.exchanges = 0
-        self.failures: Counter[str] = Counter()  # failed attempts by cause, near misses included
+        self.counts = Counts()
         self.refusals: Counter[str] = Counter()  # requests that failed without, or beside, a server's doing, by cause
+
+    @property
+    def exchanges(self) -> int:
+        """Exchanges that are over."""
+        return self.counts.exchanges
+
+    @property
+    def failures(self) -> Counter[str]:
+        """Failed attempts by cause, near misses included."""
+        return self.counts.failures
 
     @property
     def lost_lines(self) -> int:
@@ -53,7 +63,7 @@ class Recorder:
     def follow(self, before: "Recorder") -> None:
         """Go on counting where another recorder, which writes no more, has come to."""
         before.flush()
-        self.exchanges, self.failures, self.refusals = before.exchanges, before.failures, before.refusals
+        self.counts, self.refusals = before.counts, before.refusals
         before.close()
 
     def close(self) -> None:
@@ -72,7 +82,7 @@ class Recorder:
 
     def ended(self, exchange: Exchange) -> None:
         """Record an exchange that is over."""
-        self.exchanges += 1
+        self.counts.ended(exchange)
         if self._access is not None:
             self._lines.append(self._line(exchange))
             if len(self._lines) >= _BATCH:
@@ -88,8 +98,7 @@ class Recorder:
 
     def attempt_failed(self, exchange: Exchange, attempt: Attempt) -> None:
         """Record a failed attempt, whether or not the exchange was rescued."""
-        assert attempt.cause is not None
-        self.failures[attempt.cause.code] += 1
+        self.counts.attempt_failed(attempt)
         self._tell(error_line(exchange, attempt, self.now()))
 
     def refused(self, exchange: Exchange) -> None:

@@ -20,6 +20,8 @@ def tally(worker: "Worker") -> dict[str, Any]:
         "refusals": dict(recorder.refusals),
         "lost_lines": recorder.lost_lines,
         "uncounted": worker.counting.buckets.uncounted,
+        "names": worker.resolver.count(),
+        **recorder.counts.told(),
         "draining": worker.stopping,
         "upstreams": {name: _group(group) for name, group in worker.groups.items()},
         "ejections": [ejection for group in worker.groups.values() for ejection in _ejections(group)],

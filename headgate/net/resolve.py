@@ -129,6 +129,13 @@ class Resolver:
         await asyncio.shield(entry.task)
         return self.lookup(name)
 
+    def count(self) -> dict[str, int]:
+        """Return how many names are remembered: good ones, those whose last good addresses stand in, and those that failed."""
+        known = list(self._entries.values())
+        stale = sum(entry.addresses is not None and entry.addresses.stale for entry in known)
+        failed = sum(entry.addresses is None and entry.failure is not None for entry in known)
+        return {"good": sum(entry.addresses is not None for entry in known) - stale, "stale": stale, "failed": failed}
+
     def close(self) -> None:
         """End background work."""
         for entry in self._entries.values():
