@@ -4,6 +4,7 @@ Two ways with one contract. RingHash: when a server goes only its own keys move,
 are met roughly (a tenth off is usual). Maglev: shares are met almost exactly, the lookup is quicker, and a few other keys move.
 """
 
+from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from hashlib import blake2b
@@ -52,9 +53,9 @@ class Keyed(Generic[S]):
         self._servers = sorted(servers, key=lambda server: server.label)
         self._any = LeastRequests(servers)
 
+    @abstractmethod
     def _entry(self, key: bytes) -> int:
         """Return the number of the entry which a key meets."""
-        raise NotImplementedError
 
     def pick(self, key: bytes = b"") -> S:
         """Return the key's server; for an empty key the less busy of two."""
