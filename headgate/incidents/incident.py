@@ -241,7 +241,11 @@ class Incident:
         """Return whether it is over."""
         if now < self.last:  # the clock was set back
             self.last = now
-        return now - self.last >= lifecycle.sure_after(self.gap, self.reopenings)
+        return now - self.last >= self.sure_after()
+
+    def sure_after(self) -> float:
+        """Return how many seconds of quiet mean that it is over."""
+        return lifecycle.sure_after(self.gap, self.reopenings)
 
 
 def summary(one: Incident) -> dict[str, Any]:
@@ -264,7 +268,7 @@ def summary(one: Incident) -> dict[str, Any]:
         "resolved": one.resolved or None,
         "reopened": list(one.reopened),
         "reopenings": one.reopenings,
-        "sure_after": lifecycle.sure_after(one.gap, one.reopenings),
+        "sure_after": one.sure_after(),
         "failed": one.failed,
         "seen": one.seen,
         "rescued": one.rescued,

@@ -20,6 +20,8 @@ _SAMPLES: Final = 2000
 """Samples that wait to be written."""
 _SECONDS: Final = 50_000
 """Seconds and minutes with counts that wait to be written."""
+_SETTLE: Final = 1.0
+"""Seconds after which reports are not taken before it was looked at what is over."""
 _CHANGES: Final = 10_000
 """Changes that wait to be told."""
 
@@ -46,9 +48,12 @@ class Ledger:
         self._untold: set[str] = set()  # incidents whose opening, or worsening, nobody was told of yet
         self._clients = 0
         self._samples = 0
+        self._settled = 0.0
 
     def take(self, report: object, now: float) -> None:
         """Count the failures of a worker's report."""
+        if abs(now - self._settled) >= _SETTLE:
+            self.settle(now)  # what is over must not take in what begins
         at = told_at(report, now)
         for failure in failures(report):
             self._count(failure, at)
@@ -97,6 +102,9 @@ class Ledger:
         self._say(one, one.enter("failure", at))
         one.last = max(one.last, at)  # the pause in which it was thought over is no rhythm
         self.open[one.id] = one
+        one.keys = {key for key in one.keys if not self.board.is_claimed((one.upstream, *key))}  # what others have is theirs
+        for key in one.all_keys():
+            self.board.claim(one, key)
 
     def bring(self, id: str) -> Incident | None:
         """Return an incident, brought into memory where it is not."""
@@ -112,6 +120,7 @@ class Ledger:
         """Take in an open incident of a file that was opened. One whose failures are counted in another one is over."""
         self.live[one.id] = one
         self._clients += len(one.clients)
+        one.last = min(one.last, now)  # the clock was set back meanwhile
         if any(self.board.is_claimed(key) for key in one.all_keys()):
             one.enter("resolve", now)
             self.dirty.add(one.id)
@@ -122,9 +131,10 @@ class Ledger:
 
     def settle(self, now: float) -> None:
         """Resolve what is over, and see what got worse."""
+        self._settled = now
         for one in list(self.open.values()):
             if one.is_quiet(now):
-                self.resolve(one, "quiet", now)
+                self.resolve(one, "quiet", min(now, one.last + one.sure_after()))  # not when somebody looked
             elif one.id in self.dirty:
                 self._compare(one, now)
         self.board.forget(now)
