@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from ..config.schema import Server, Upstream
 from ..diagnose.redact import clean
+from ..model.phases import CONNECT
+from ..model.signals import DEADLINE
 from ..net.place import authority
 from ..net.resolve import Resolver
 from ..wire.limits import WireLimits
@@ -27,6 +29,8 @@ _FOR_PLACE: Final = 0.25
 """Share of the time that is kept for this machine's own view, where the server runs here."""
 _NEIGHBOUR: Final = 0.5
 """Seconds for a neighbouring port to answer."""
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_BEAT: Final = 0.05
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _SERVER: Final = "server"
 
@@ -55,10 +59,12 @@ async def autopsy(
     could not be looked at], "looks" [as Look.as_json] and "healthy" (it answers as it should).
     """
     begun, at = time.monotonic(), time.time()
-    seen = Seen(server, upstream, {key: failure[key] for key in _USED if key in failure}, last_success, at)
-    trouble = ""
+    told_before = {key: failure[key] for key in _USED if isinstance(failure.get(key), str)}
+    if not _NAME.fullmatch(told_before.get("upstream", "")):
+        told_before.pop("upstream", None)
+    seen, trouble = Seen(server, upstream, told_before, last_success, at), ""
     try:
-        await _examine(seen, resolver, begun, min(max(seconds, _LEAST), _MOST), limits or WireLimits())
+        await _examine(seen, resolver, begun, min(seconds, _MOST) if seconds > _LEAST else _LEAST, limits or WireLimits())
     except Exception as error:  # whatever is broken here, the incident must not suffer from it
         trouble = f"{type(error).__name__}: {error}"
     try:
@@ -68,15 +74,17 @@ async def autopsy(
     return {"at": round(at, 3), "took_ms": round((time.monotonic() - begun) * 1000, 1), **said}
 
 
-_USED: Final = ("cause", "phase", "signal", "sentence", "address", "upstream", "host", "reused")
+_USED: Final = ("cause", "sentence", "address", "upstream", "host")
+"""What of a failure is made use of."""
 
 
 async def _examine(seen: Seen, resolver: Resolver, begun: float, seconds: float, limits: WireLimits) -> None:
     """Fill `seen`, as far as the time allows."""
     end = begun + seconds
     way = Way(seen.server, seen.upstream, resolver, begun, _host(seen), str(seen.failure.get("address", "")), limits)
-    seen.way = way
+    seen.way, way.upstream = way, seen.failure.get("upstream", "")
     before = kernel().numbers
+    beats = asyncio.create_task(_beat(seen))
     try:
         async with asyncio.timeout(seconds):
             if await way.find(begun + seconds * 0.8):
@@ -84,8 +92,20 @@ async def _examine(seen: Seen, resolver: Resolver, begun: float, seconds: float,
                 await way.walk(end - (seconds * _FOR_PLACE if here else 0.1))
                 if here:
                     await _look_here(seen, way, begun, end, before)
+                elif not seen.healthy:
+                    seen.unseen.append(f"who listens on {seen.name}, its queue, its processes and its log: it is another machine")
     except TimeoutError:
         seen.unseen.append("all that would have taken longer than the time for an autopsy")
+    finally:
+        beats.cancel()
+
+
+async def _beat(seen: Seen) -> None:
+    """Measure by how much this process itself is late: then the times that it takes say little of the server."""
+    while True:
+        at = time.monotonic()
+        await asyncio.sleep(_BEAT)
+        seen.lag = max(seen.lag, time.monotonic() - at - _BEAT)
 
 
 def _host(seen: Seen) -> str:
@@ -107,8 +127,8 @@ async def _look_here(seen: Seen, way: Way, begun: float, end: float, before: Map
     seen.place = place = await aside(lambda: look_at_port(begun, ip, endpoint.port, failed))
     now = kernel().numbers
     dropped = now.get("ListenDrops", 0) - before.get("ListenDrops", 0)
-    if failed and dropped > 0:
-        text = f"this machine dropped {dropped} new connections while it was looked at (ListenDrops): a queue is full"
+    if dropped > 0 and way.attempt is not None and way.attempt.phase == CONNECT and way.attempt.signal == DEADLINE:
+        text = f"meanwhile this machine dropped {dropped} new connections of all its programs (ListenDrops)"
         place.say("kernel", "kernel", None, text)
     if place.neighbours:
         left = min(_NEIGHBOUR, end - time.monotonic() - 0.1)

@@ -17,9 +17,10 @@ from .autopsyplace import who
 from .autopsyseen import Seen
 from .machine import container_of
 
-_UPSTREAM: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _UNIT: Final = re.compile(r"([A-Za-z0-9@_.:-]{1,100}\.service)$", re.MULTILINE)
 _DNS_NAME: Final = re.compile(r"(?!\*)[A-Za-z0-9.-]{1,253}")
+_TWO: Final = re.compile(r"And `([^`]+)`[:,] (.+)", re.DOTALL)
+"""The rest of a line of the catalogue that has two commands."""
 _ACROSS: Final = 1.5
 """How much longer than what was measured a limit should be."""
 _AGAIN: Final = Action(
@@ -35,8 +36,9 @@ def advice(seen: Seen) -> list[Action]:
     found = list(_OWN[cause.code](seen)) if cause.code in _OWN else []
     found += _killed(seen)
     suspects = (Suspect(cause.code, "proved"),)
-    usual = actions_for(None, suspects, facts=_names(seen)) if cause.code != "upstream-answered-error" else seen.diagnosis.actions
-    found += [one for one in (_known(seen, action) for action in usual) if one.command or len(found) < MOST_ACTIONS]
+    wrote = cause.code == "upstream-answered-error" and seen.diagnosis.generator is not None
+    usual = seen.diagnosis.actions if wrote else actions_for(None, suspects, facts=_names(seen))
+    found += [_known(seen, one) for one in usual if one.command or not found]
     return _different(found)[:MOST_ACTIONS]
 
 
@@ -56,29 +58,30 @@ def _known(seen: Seen, action: Action) -> Action:
     action = filled(action, _names(seen))
     words = _words(seen)
     text, command = action.text, action.command
+    if hit := _TWO.fullmatch(text):
+        text, command = hit[2][:1].upper() + hit[2][1:], f"{command}; {hit[1]}"
     for word, value in words.items():
-        if value:
+        if value is not None:
             form = re.compile(rf"\b{word}\b")
             text, command = form.sub(lambda _: value, text), form.sub(lambda _: value, command)  # noqa: B023 (used at once)
     text = text.replace("[upstream.NAME]", f"[upstream.{_upstream(seen)}]")
     return Action(text, command, action.who)
 
 
-def _words(seen: Seen) -> dict[str, str]:
+def _words(seen: Seen) -> dict[str, str | None]:
+    """Return what is known of the words that the catalogue leaves open; None where it is not."""
     listener = seen.place.listener if seen.place is not None else None
     pid = listener.pid if listener is not None else 0
     resolver = str((seen.attempt.facts or {}).get("resolver", "")) if seen.attempt is not None else ""
-    unit = _unit(pid)
+    unit = _unit(pid) or None
     return {
-        "PATH": _quoted(seen.server.endpoint.path)
-        if seen.server.endpoint.path
-        else (seen.way.path if seen.way else "/").lstrip("/"),
-        "PID": str(pid) if pid else "",
+        "PATH": _quoted(seen.server.endpoint.path) if seen.server.endpoint.path else (seen.way.path if seen.way else "/")[1:],
+        "PID": str(pid) if pid else None,
         "UNIT": unit,
         "SERVICE": unit,
-        "CONTAINER": container_of(pid) if pid else "",
+        "CONTAINER": (container_of(pid) or None) if pid else None,
         "GATEWAY-USER": _user(),
-        "RESOLVER": resolver.rpartition(":")[0].strip("[]") if re.fullmatch(r"[0-9a-fA-F.:\[\]]+", resolver) else "",
+        "RESOLVER": resolver.rpartition(":")[0].strip("[]") if re.fullmatch(r"[0-9a-fA-F.:\[\]]+", resolver) else None,
     }
 
 
@@ -104,13 +107,14 @@ def _user() -> str:
 
 def _upstream(seen: Seen) -> str:
     """Return the upstream's name, as far as it was told."""
-    name = str(seen.failure.get("upstream", ""))
-    return name if _UPSTREAM.fullmatch(name) else "NAME"
+    return str(seen.failure.get("upstream", "")) or "NAME"
 
 
 def _server(seen: Seen, url: str) -> str:
     """Return the line of the configuration that names another server in this one's place."""
-    servers = ", ".join(f'"{url if one.url == seen.server.url else clean(one.url, 120)}"' for one in seen.upstream.servers[:4])
+    if len(seen.upstream.servers) > 4:
+        return f'"{url}"'
+    servers = ", ".join(f'"{url if one.url == seen.server.url else clean(one.url, 120)}"' for one in seen.upstream.servers)
     return f"servers = [{servers}]"
 
 
@@ -165,24 +169,28 @@ def _slow(seen: Seen) -> Iterator[Action]:
     end = attempt.t_end if limit == "timeouts.total" else attempt.t_head
     needed = max(0.1, (end - attempt.t_start) * _ACROSS)
     key = limit.removeprefix("timeouts.")
-    text = f"Raise {limit} of [upstream.{_upstream(seen)}] if this is how long its answers take: it was ready after {end - attempt.t_start:.1f} s"
+    took = f"{end - attempt.t_start:.1f} s"
+    text = f"Raise {limit} of [upstream.{_upstream(seen)}] if its answers take so long: this one was there after {took}"
     yield Action(text, f'timeouts = {{ {key} = "{needed:.1f}s" }}', "admin")
 
 
 def _forbidden(seen: Seen) -> Iterator[Action]:
-    path = seen.server.endpoint.path
+    path, user = seen.server.endpoint.path, _user()
+    shown = clean(path, 120)
     try:
         info = os.stat(path)
-        group = _group(info.st_gid)
-        text = f"Let {_user()} into the group {group} of {clean(path, 120)} (mode {info.st_mode & 0o777:04o}), and restart the gateway"
-        if info.st_mode & 0o020:
-            yield Action(text, f"usermod -aG {shlex.quote(group)} {shlex.quote(_user())}", "admin")
-        else:
-            yield Action(f"Let the program make {clean(path, 120)} writable for the group {group}", "SocketMode=0660", "operator")
     except OSError:
         folder = next((str(look.facts["folder"]) for look in _looks(seen, "socket") if "folder" in look.facts), "")
         if folder:
-            yield Action(f"Let {_user()} pass the folder {folder}", f"chmod g+x {_quoted(folder)}", "admin")
+            yield Action(f"Let {user} pass the folder {folder}", f"chmod g+x {_quoted(folder)}", "admin")
+        return
+    group = _group(info.st_gid)
+    if info.st_mode & 0o020:
+        text = f"Let {user} into the group {group} of {shown} (mode {info.st_mode & 0o777:04o}), and restart the gateway"
+        yield Action(text, f"usermod -aG {shlex.quote(group)} {shlex.quote(user)}", "admin")
+    else:
+        text = f"Let the program make {shown} writable for the group {group}: its mode is {info.st_mode & 0o777:04o}"
+        yield Action(text, "SocketMode=0660", "operator")
 
 
 def _group(gid: int) -> str:
@@ -222,7 +230,8 @@ def _certificate_name(seen: Seen) -> Iterator[Action]:
     shown = _facts(seen).get("certificate") or {}
     names = [name for name in str(shown.get("names", "")).split(", ") if _DNS_NAME.fullmatch(name)]
     if names:
-        text = f"If the certificate of {_address(seen)} is the right one, tell the gateway its name: it is for {', '.join(names[:3])}"
+        shown_names = ", ".join(names[:3])
+        text = f"If the certificate of {_address(seen)} is the right one, tell the gateway its name: it is for {shown_names}"
         yield Action(text, f'tls = {{ name = "{names[0]}" }}', "admin")
 
 

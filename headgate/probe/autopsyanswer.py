@@ -33,6 +33,9 @@ class StrictReader(AnswerReader):
             raise Broken(HEAD, s.UPGRADE, {"accepted": accepted} if accepted else {})
         return head, raw
 
+    async def _read_on(self) -> None:
+        """Nothing is read after illegal bytes: the gateway does not either, and its limits would pass meanwhile."""
+
     def look_behind(self) -> None:
         """Write into the attempt that bytes stand behind the end of the answer, where some do."""
         if self.buffer and self.attempt.signal is None and self.attempt.t_head > NEVER:

@@ -36,11 +36,11 @@ class Port:
 
 def port_of(port: int) -> Port:
     """Return what the kernel shows of a local port. What cannot be read is left out."""
-    wanted, waiting, states = f":{port:04X}", -1, Counter[str]()
+    wanted, waiting, states = f":{port:04X} ", -1, Counter[str]()
     for path in _TABLES:
         for line in _lines(path):
-            words = line.split()
-            if len(words) > 4 and words[1].endswith(wanted):
+            words = line.split() if wanted in line else []  # most lines are of other ports
+            if len(words) > 4 and words[1].endswith(wanted[:-1]):
                 state = _STATES.get(words[3], "other")
                 if state == "listen":
                     waiting = max(waiting, 0) + _hex(words[4].partition(":")[2])

@@ -13,8 +13,8 @@ import psutil
 
 from ..diagnose.looks import Look
 from ..diagnose.redact import clean
-from . import machine
-from .autopsykernel import Port, deaths, killed_in_group, killed_since_start, port_of
+from .autopsykernel import Port, killed_in_group, killed_since_start, port_of
+from .autopsyshared import CONTAINERS, DEATHS, PROGRAMS, SOCKETS
 from .machine import Listening
 
 NEAR: Final = 100
@@ -64,12 +64,12 @@ def own(ip: str) -> bool:
 
 
 def look_at_port(begun: float, ip: str, port: int, failed: bool) -> Place:
-    """Look at one port of this machine, and at what runs here. It blocks, for a second at most on a busy machine.
+    """Look at one port of this machine, and at what runs here. It blocks, for a second at most.
 
     failed: the server did not answer as it should, so that neighbours, processes and containers are of interest.
     """
     place = Place(begun)
-    sockets = machine.listening()
+    sockets = SOCKETS.get()
     mine = [one for one in sockets if _port(one) == port]
     place.listener = next((one for one in mine if _covers(one, ip)), None)
     counted = port_of(port)
@@ -176,14 +176,13 @@ def _family() -> set[int]:
 def _named_port(place: Place, port: int) -> None:
     """Tell of programs that have the port on their command line and do not listen on it. The line itself is not shown."""
     family, found = _family(), 0
-    for process in psutil.process_iter(["pid", "name", "cmdline", "create_time"]):
-        info = process.info
-        if info["pid"] in family or not names_port(info["cmdline"] or [], port):
+    for one in PROGRAMS.get():
+        if one.pid in family or not names_port(one.words, port):
             continue
-        age = time.time() - (info["create_time"] or 0)
+        age = time.time() - one.begun
         young = f", started {age:.0f} s ago" if 0 <= age < _YOUNG else ""
-        name = clean(info["name"] or "a program", 40)
-        text = f"{name} (pid {info['pid']}{young}) names port {port} on its command line, and does not listen on it"
+        name = clean(one.name or "a program", 40)
+        text = f"{name} (pid {one.pid}{young}) names port {port} on its command line, and does not listen on it"
         place.say("process", name, None, text)
         found += 1
         if found == _PROCESSES:
@@ -195,7 +194,7 @@ def _named_port(place: Place, port: int) -> None:
 def names_port(words: Sequence[str], port: int) -> bool:
     """Return whether a command line tells a program to listen on a port: "--port 8000", "--bind=0.0.0.0:8000", "-b :8000"."""
     before = ""
-    for word in words[1:200]:
+    for word in words[1:]:
         hit = _NAMED.fullmatch(word) if "://" not in word and len(word) < 200 else None
         if hit and hit[1] == str(port) and (_PORT_FLAG.fullmatch(before) or _PORT_FLAG.fullmatch(word.partition("=")[0])):
             return True
@@ -205,8 +204,7 @@ def names_port(words: Sequence[str], port: int) -> bool:
 
 def _deaths(place: Place) -> None:
     """Tell whom the kernel killed lately, or how many since it started."""
-    now = time.time()
-    found = deaths(now)
+    found = DEATHS.get()[0]
     if found is None:
         place.unseen.append("the kernel's log (kills for want of memory, crashes)")
         count = killed_since_start()
@@ -223,7 +221,7 @@ def _deaths(place: Place) -> None:
 
 def _containers(place: Place) -> None:
     """Tell of containers that do not run."""
-    for one in [one for one in machine.containers() if not one.running][:_CONTAINERS]:
+    for one in [one for one in CONTAINERS.get() if not one.running][:_CONTAINERS]:
         place.say(
             "container",
             f"container {one.name}",

@@ -12,6 +12,7 @@ from ..diagnose.redact import clean
 from ..diagnose.sentence import duration
 from ..model import signals as s
 from ..model.cause import Cause
+from ..model.phases import HEAD
 from .autopsyadvice import advice
 from .autopsyseen import Seen
 
@@ -28,6 +29,10 @@ _OTHERWISE: Final = {
     **dict.fromkeys(("tunnel-reset", "tunnel-idle-timeout"), "it happens in a tunnel, and an autopsy opens none"),
 }  # fmt: skip
 """Causes that one GET cannot meet, and why."""
+_DECIDED: Final = frozenset(
+    {"maintenance", "method-not-allowed", "no-route", "rate-limited", "request-denied", "queue-timed-out", "server-limit-reached"}
+)
+"""What the gateway decides by its configuration: no server was asked."""
 _ALIKE: Final = (
     frozenset({*groups()["died"], "connection-reset"}),
     frozenset({*groups()["slow"], "response-total-timeout", "body-stalled", "body-total-timeout"}),
@@ -46,6 +51,8 @@ def told(seen: Seen, trouble: str = "") -> dict[str, Any]:
     agrees = _agrees(code, str(seen.failure.get("cause") or ""))
     confidence = _confidence(seen, code, agrees)
     unseen = [*seen.unseen, *(seen.place.unseen if seen.place is not None else ())]
+    if _late(seen):
+        unseen.append(f"how quick the server is: this process was itself late, by {duration(seen.lag * 1000)}")
     if trouble:
         unseen.insert(0, f"the autopsy met an error of its own: {trouble}")
     return {
@@ -67,16 +74,26 @@ def _confidence(seen: Seen, code: str, agrees: bool | None) -> str:
     """Return how sure the cause is: what a probe met is proved, unless it only had less patience than the gateway."""
     if not code:
         return "unknown"
-    if seen.way is not None and seen.way.impatient:
+    late = _late(seen)
+    if late or (seen.way is not None and seen.way.impatient):
         return "likely" if agrees else "possible"
     return "proved"
+
+
+def _late(seen: Seen) -> bool:
+    """Whether a limit was passed that this process may have passed by being late itself."""
+    attempt = seen.attempt
+    limit = (attempt.facts or {}).get("limit_value", 0.0) if attempt is not None else 0.0
+    return attempt is not None and attempt.signal in (s.DEADLINE, s.TOTAL_DEADLINE) and seen.lag > max(0.1, limit / 4)
 
 
 def _agrees(code: str, before: str) -> bool | None:
     """Return whether traffic and autopsy saw the same; None where one of them saw nothing to compare."""
     if not code or not before:
         return None
-    return code == before or any(code in one and before in one for one in _ALIKE)
+    if code == before or any(code in one and before in one for one in _ALIKE):
+        return True
+    return None if before in _OTHERWISE else False
 
 
 def _headline(seen: Seen, cause: Cause | None, confidence: str) -> str:
@@ -86,7 +103,11 @@ def _headline(seen: Seen, cause: Cause | None, confidence: str) -> str:
     first = _sentence(seen, cause).rstrip(".")
     if confidence != "proved" and seen.way is not None and seen.way.impatient:
         first += ", which is as long as the autopsy waited"
-    return f"{first}; {more}." if (more := _local(seen)) else f"{first}."
+    if more := _local(seen):
+        first += f"; {more}"
+    if seen.last_success > 0:
+        first += f"; last success {_clock(seen.last_success, seen.at)}"
+    return f"{first}."
 
 
 def _works(seen: Seen) -> str:
@@ -95,8 +116,8 @@ def _works(seen: Seen) -> str:
     why = _OTHERWISE.get(before, "")
     if why:
         return f"{seen.name} answers a plain request; {before} cannot be provoked from here: {why}."
-    fault = catalogue()[before].fault if before in catalogue() else ""
-    if fault in ("client", "gateway"):
+    known = catalogue().get(before)
+    if known is not None and (known.fault in ("client", "gateway") or before in _DECIDED):
         return f"{seen.name} answers; {before} is not the server's doing."
     get = next((look.text for look in seen.looks if look.kind == "get"), "")
     return f"{seen.name} works again: {get}."
@@ -139,7 +160,8 @@ def _evidence(seen: Seen, cause: Cause | None, agrees: bool | None) -> Iterable[
     yield from (look.text for look in sorted(seen.here, key=lambda look: look.ok is None))
     attempt = seen.attempt
     if attempt is not None and attempt.cause is not None:
-        yield from explain_attempt(seen.exchange, attempt).evidence
+        told = explain_attempt(seen.exchange, attempt).evidence
+        yield from (line for line in told if attempt.phase >= HEAD or not line.startswith("no byte of the response"))
     yield from _late_answer(seen)
     if cause is not None and seen.way is not None and seen.way.answer is not None and seen.way.answer.status >= 500:
         yield f"who wrote the answer: {seen.diagnosis.summary}"
@@ -181,8 +203,10 @@ def _clock(when: float, now: float) -> str:
         text = time.strftime(form, time.localtime(when))
     except (OverflowError, OSError, ValueError):
         return "at an unknown time"
-    span = f"{ago:.0f} s" if ago < 120 else f"{ago / 60:.0f} min" if ago < 7200 else f"{ago / 3600:.0f} h"
-    return f"{text} ({span} before)"
+    for size, name in ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s")):
+        if ago >= 2 * size or size == 1:
+            return f"{text} ({ago / size:.0f} {name} before)"
+    return text
 
 
 def _plain(value: Any) -> Any:

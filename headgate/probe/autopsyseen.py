@@ -30,6 +30,7 @@ class Seen:
     way: Way | None = None
     place: Place | None = None
     unseen: list[str] = field(default_factory=list)
+    lag: float = 0.0  # seconds by which this process itself was late
 
     @property
     def attempt(self) -> Attempt | None:

@@ -62,6 +62,7 @@ class Way:
         self, server: Server, upstream: Upstream, resolver: Resolver, begun: float, host: str, prefer: str, limits: WireLimits
     ) -> None:
         """begun: when the autopsy began, monotonic. host: what stands in Host. prefer: the address that failed in traffic."""
+        self.upstream = ""  # its name
         self._server, self._upstream, self._resolver, self._limits = server, upstream, resolver, limits
         self._endpoint, self._prefer, self._begun = server.endpoint, prefer, begun
         checks = upstream.health if upstream.health is not None and upstream.health.kind == "http" else None
@@ -220,7 +221,7 @@ class Way:
             self.impatient = True
 
     def _new(self) -> Attempt:
-        return Attempt("", self._server.url, time.monotonic())
+        return Attempt(self.upstream, self._server.url, time.monotonic())
 
     def _named(self, attempt: Attempt, found: Addresses | None) -> None:
         """Tell what the name leads to. The gateway's own resolver is to a verdict what the system's is to a visitor's."""
