@@ -29,7 +29,7 @@ _FOR_PLACE: Final = 0.25
 """Share of the time that is kept for this machine's own view, where the server runs here."""
 _NEIGHBOUR: Final = 0.5
 """Seconds for a neighbouring port to answer."""
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _BEAT: Final = 0.05
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _SERVER: Final = "server"

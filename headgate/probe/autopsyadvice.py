@@ -60,6 +60,9 @@ def _known(seen: Seen, action: Action) -> Action:
     text, command = action.text, action.command
     if hit := _TWO.fullmatch(text):
         text, command = hit[2][:1].upper() + hit[2][1:], f"{command}; {hit[1]}"
+    if path := seen.server.endpoint.path:
+        command = command.replace("http://HOST:PORT", f"--unix-socket {_quoted(path)} http://localhost")
+        words["PATH"] = "" if "--unix-socket" in command else words["PATH"]
     for word, value in words.items():
         if value is not None:
             form = re.compile(rf"\b{word}\b")
