@@ -101,8 +101,11 @@ class File:
             self._trouble = self.note = ""
             self._say(f"{self.path}: incidents are written again")
 
-    def _is_there(self, now: float) -> bool:
-        """Return whether there is an open file; open it where it is time to try, or it was replaced."""
+    def is_there(self, now: float) -> bool:
+        """Return whether there is an open file; open it where it is time to try, or it was replaced.
+
+        Another file than before has another `generation`.
+        """
         if self._db is not None:
             try:
                 if os.stat(self.path).st_ino == self._inode:
@@ -120,10 +123,10 @@ class File:
         return self._db is not None
 
     def write(self, now: float, work: Callable[[sqlite3.Connection], None]) -> bool:
-        """Do work within one transaction. Returns whether it is committed; if not, nothing of it is."""
-        if not self._is_there(now) or self._db is None:
-            return False
+        """Do work within one transaction. Returns whether it is committed; if not, nothing of it is. See is_there first."""
         db = self._db
+        if db is None:
+            return False
         try:
             db.execute("BEGIN IMMEDIATE")
             work(db)
@@ -157,7 +160,7 @@ class File:
         """Run one statement outside of a transaction, as far as that works."""
         try:
             if self._db is not None:
-                self._db.execute(query).fetchall()
+                self._db.executescript(query)  # incremental_vacuum frees one page for each step, and execute takes only one
         except sqlite3.Error as error:
             self._fail(error)
 

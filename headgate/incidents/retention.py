@@ -11,8 +11,10 @@ _SECONDS_KEPT: Final = 3600.0
 """Counts by second are kept for an hour; those by minute as long as the incident."""
 _INCIDENTS: Final = 200
 _SMALL: Final = 5000
-_SAMPLES: Final = 200
-"""Rows removed in one call: incidents; seconds, minutes and events; samples."""
+"""Rows removed in one call: incidents; seconds, minutes and events."""
+_SLICE: Final = 10
+_SLICES: Final = 20
+"""Incidents, or samples, removed before the size is looked at again, and how often in one call."""
 PAGES: Final = 2000
 """Free pages given back to the file system in one call."""
 
@@ -47,13 +49,13 @@ class Retention:
 
     def _shrink(self, db: sqlite3.Connection) -> bool:
         """Where the file is too large, remove the oldest incidents; where all are open, their oldest samples."""
-        if used(db) <= self.size:
-            return False
-        ids = db.execute("SELECT id FROM incident WHERE state = 'resolved' ORDER BY last LIMIT ?", (_INCIDENTS,)).fetchall()
-        if ids:
+        for _ in range(_SLICES):
+            if used(db) <= self.size:
+                return False
+            ids = db.execute("SELECT id FROM incident WHERE state = 'resolved' ORDER BY last LIMIT ?", (_SLICE,)).fetchall()
             remove(db, [id for (id,) in ids])
-        else:
-            db.execute("DELETE FROM sample WHERE rowid IN (SELECT rowid FROM sample ORDER BY rowid LIMIT ?)", (_SAMPLES,))
+            if not ids:
+                db.execute("DELETE FROM sample WHERE rowid IN (SELECT rowid FROM sample ORDER BY rowid LIMIT ?)", (_SLICE,))
         return used(db) > self.size
 
 

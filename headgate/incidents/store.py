@@ -52,7 +52,7 @@ class Store:
         self._retention = retention or Retention()
         self._events: list[queries.Event] = []
         self._verdicts: list[tuple[str, float, str]] = []
-        self._meta = ""
+        self._written = ""  # the totals in the file
         self._flushed = now
         self._generation = 0
         self._adopt(now)
@@ -140,20 +140,31 @@ class Store:
             return not self._ledger.dirty
         self._flushed = now
         self._ledger.settle(now)
-        meta = json.dumps(self._ledger.described())
-        for _ in range(2):  # once more where the file had to be begun anew
-            if self._file.write(now, lambda db: self._write(db, meta)):
-                self._meta = meta
-                self._events.clear()
-                self._verdicts.clear()
-                self._ledger.written()
-                return True
-            if not self._adopt(now):
-                break
+        if self._file.works and not self._is_news():
+            return True
+        if self._commit(now, self._write) or (self._adopt(now) and self._commit(now, self._write)):
+            self._written = self._totals()
+            self._events.clear()
+            self._verdicts.clear()
+            self._ledger.written()
+            return True
         self._ledger.not_written()
         return False
 
-    def _write(self, db: sqlite3.Connection, meta: str) -> None:
+    def _is_news(self) -> bool:
+        return bool(self._ledger.dirty or self._events or self._verdicts) or self._totals() != self._written
+
+    def _totals(self) -> str:
+        return json.dumps(self._ledger.described())
+
+    def _commit(self, now: float, work: Callable[[sqlite3.Connection], None]) -> bool:
+        """Do work within one transaction of the present file."""
+        if not self._file.is_there(now):
+            return False
+        self._adopt(now)
+        return self._file.write(now, work)
+
+    def _write(self, db: sqlite3.Connection) -> None:
         for id in self._ledger.dirty:
             one = self._ledger.live.get(id)
             if one is not None:
@@ -162,15 +173,13 @@ class Store:
         db.executemany("INSERT INTO verdict VALUES (?, ?, ?)", self._verdicts)
         for id in {id for id, _, _ in self._verdicts}:
             db.execute(_VERDICTS_BETWEEN, (id, id, id, _VERDICTS - 1))
-        if meta != self._meta:
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('totals', ?)", (meta,))
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('totals', ?)", (self._totals(),))
 
     def tidy(self, now: float) -> bool:
         """Resolve what is over, and forget a bounded part of what is too old or too much. Returns whether there may be more."""
         self._ledger.settle(now)
         more: list[bool] = []
-        if not self._file.write(now, lambda db: more.append(self._retention.tidy(db, now))):
-            self._adopt(now)
+        if not self._commit(now, lambda db: more.append(self._retention.tidy(db, now))):
             return False
         self._file.run(f"PRAGMA incremental_vacuum({PAGES})")
         return more[-1]
@@ -188,7 +197,7 @@ class Store:
             return False
         first, self._generation = self._generation == 0, self._file.generation
         self._ledger.rewrite()
-        self._meta = ""
+        self._written = ""
         if first:
             self._adopt_totals()
         for row in self._file.read(f"SELECT {COLUMNS} FROM incident WHERE state = ?", (OPEN,)):  # noqa: S608
