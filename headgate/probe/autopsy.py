@@ -38,7 +38,7 @@ _SERVER: Final = "server"
 async def autopsy(
     server: Server,
     upstream: Upstream,
-    failure: Mapping[str, Any],
+    failure: Mapping[str, Any] | None,
     resolver: Resolver,
     *,
     seconds: float = 5.0,
@@ -59,7 +59,8 @@ async def autopsy(
     could not be looked at], "looks" [as Look.as_json] and "healthy" (it answers as it should).
     """
     begun, at = time.monotonic(), time.time()
-    told_before = {key: failure[key] for key in _USED if isinstance(failure.get(key), str)}
+    given = failure if isinstance(failure, Mapping) else {}
+    told_before = {key: given[key] for key in _USED if isinstance(given.get(key), str)}
     if not _NAME.fullmatch(told_before.get("upstream", "")):
         told_before.pop("upstream", None)
     seen, trouble = Seen(server, upstream, told_before, last_success, at), ""

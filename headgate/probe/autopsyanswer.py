@@ -16,6 +16,8 @@ from ..wire.response import ResponseHead
 from .answer import AnswerReader
 
 _EXCERPT: Final = 64
+_FLOWING: Final = 500
+"""Milliseconds: a body that was silent for less is still coming."""
 
 
 class StrictReader(AnswerReader):
@@ -41,6 +43,15 @@ class StrictReader(AnswerReader):
         if self.buffer and self.attempt.signal is None and self.attempt.t_head > NEVER:
             found: Facts = {"rule": "unsolicited", "excerpt": self.buffer[:_EXCERPT], "seen": len(self.buffer)}
             fail(self.attempt, Broken(BODY, s.MALFORMED, found))
+
+
+def flowing(attempt: Attempt) -> bool:
+    """Forget that an attempt's time was up where its body was still coming: a long answer is no failure."""
+    facts = attempt.facts or {}
+    if attempt.phase != BODY or attempt.signal != s.DEADLINE or facts.get("silent_ms", _FLOWING) >= _FLOWING:
+        return False
+    attempt.signal, attempt.facts, attempt.cause = None, None, None
+    return True
 
 
 Limit = tuple[float, int, str, str, float]

@@ -39,6 +39,7 @@ _ALIKE: Final = (
     frozenset({"body-truncated", "body-reset", "chunked-truncated"}),
     frozenset({"connection-timeout", "host-unreachable", "packet-loss"}),
     frozenset({"tls-closed", "tls-reset"}),
+    frozenset({"client-certificate-required", "tls-alert"}),
     frozenset({"dns-timeout", "dns-server-failure", "dns-answer-invalid"}),
 )
 """Causes that are one thing, seen at another moment."""

@@ -32,7 +32,7 @@ from ..wire.limits import WireLimits
 from .address import said
 from .aside import aside
 from .asking import outcome, times
-from .autopsyanswer import StrictReader, overdue
+from .autopsyanswer import StrictReader, flowing, overdue
 
 _ADDRESSES: Final = 8
 """Most addresses that are connected to."""
@@ -217,8 +217,9 @@ class Way:
 
     def _late(self, attempt: Attempt) -> None:
         """Let the first of the gateway's limits that was passed end the attempt; note where ours was the shorter one."""
-        if not overdue(attempt, self._upstream.timeouts) and attempt.signal == s.DEADLINE:
-            self.impatient = True
+        if overdue(attempt, self._upstream.timeouts) or flowing(attempt):
+            return
+        self.impatient = self.impatient or attempt.signal == s.DEADLINE
 
     def _new(self) -> Attempt:
         return Attempt(self.upstream, self._server.url, time.monotonic())
