@@ -1,8 +1,9 @@
 """The admin API: what can be asked of a gateway and done to it. Its description (OpenAPI) is made from these functions."""
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from fastapi import Depends, FastAPI, Path
+from fastapi import Depends, FastAPI, Path, Request, Response
 from fastapi.security import HTTPBearer
 
 from .. import __version__
@@ -11,8 +12,10 @@ from ..config.load import read
 from ..diagnose.redact import clean
 from .answers import Ejection, Problem, Reason, Said, ServerStatus, Status, UpstreamStatus, Weight
 from .desired import NotApplied
+from .metrics import Metrics
 from .problems import answer_problems
 from .process import Unknown
+from .sheet import written
 from .status import status, upstream_status
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ def make_api(control: "Control", *, with_token: bool) -> FastAPI:
     _add_reading(api, control)
     _add_servers(api, control)
     _add_gateway(api, control)
+    _add_metrics(api, control)
     answer_problems(api)
     _describe_problems(api)
     return api
@@ -152,6 +156,21 @@ def _add_gateway(api: FastAPI, control: "Control") -> None:
         """Nothing new is accepted, and what runs may finish within gateway.drain. A second time: all ends at once."""
         control.ask_parent("stop")
         return {"said": "the gateway ends as soon as running exchanges have finished"}
+
+
+def _add_metrics(api: FastAPI, control: "Control") -> None:
+    metrics = Metrics(control)
+    text = {"schema": {"type": "string"}}
+
+    @api.get(
+        "/metrics", summary="Metrics for Prometheus", tags=["status"], response_class=Response,
+        responses={200: {"content": {"application/openmetrics-text": text, "text/plain": text}}},
+    )  # fmt: skip
+    async def get_metrics(request: Request) -> Response:
+        """OpenMetrics where `Accept` asks for it, else the text format of Prometheus."""
+        sheet = metrics.scrape()
+        body, kind = await asyncio.to_thread(written, sheet, ",".join(request.headers.getlist("accept")))
+        return Response(body, media_type=kind)
 
 
 def _check_file(control: "Control") -> None:

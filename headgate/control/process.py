@@ -59,8 +59,7 @@ class Control:
         self.restarts: Mapping[str, int] = {}  # of processes, by kind, as the parent counts them
         self.reloaded: dict[str, Any] = {}  # when a reload was last asked for, and what came of it
         self.upgraded: dict[str, Any] = {}  # the same of a new version of the program
-        self._seat = seat
-        self._gauges = gauges
+        self._seat, self._gauges = seat, gauges
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
         self._reloading, self._reload_waits = asyncio.Lock(), False
@@ -334,7 +333,8 @@ class Control:
         if before.config.gateway.log.errors != desired.config.gateway.log.errors:
             self.journal.move(desired.config.gateway.log.errors)
             self._seat.channel.send({"do": "log", "path": desired.config.gateway.log.errors})
-        return f"reload: configuration {desired.version} of {self.path} is served by {len(self.peers)} workers"
+        many = "s" * (len(self.peers) != 1)
+        return f"reload: configuration {desired.version} of {self.path} is served by {len(self.peers)} worker{many}"
 
     async def _go_back(self, before: Desired) -> None:
         """Serve by the configuration before again, and let the checks tell anew what they said meanwhile."""

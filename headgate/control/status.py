@@ -55,7 +55,7 @@ def upstream_status(control: "Control", name: str) -> UpstreamStatus:
     }
 
 
-def _born(pid: int, known: float) -> float:
+def born(pid: int, known: float) -> float:
     """Return when a process was started, which this one may not have seen. known: what to say when it is gone already."""
     try:
         return float(psutil.Process(pid).create_time())
@@ -64,7 +64,7 @@ def _born(pid: int, known: float) -> float:
 
 
 def _gateway(control: "Control", peers: Sequence[Peer]) -> GatewayStatus:
-    started = _born(os.getppid(), control.started)
+    started = born(os.getppid(), control.started)
     return {
         "version": __version__,
         "pid": os.getppid(),
@@ -83,7 +83,7 @@ def _worker(peer: Peer) -> WorkerStatus:
     return {
         "slot": peer.slot,
         "pid": peer.pid,
-        "since": _born(peer.pid, peer.since),
+        "since": born(peer.pid, peer.since),
         "version": peer.version,
         "clients": counts.get("clients", 0),
         "under_way": counts.get("under_way", 0),
