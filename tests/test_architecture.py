@@ -14,6 +14,7 @@ LAYERS = {
     "render": 4,
     "net": 5,
     "traffic": 5,
+    "incidents": 5,
     "gateway": 6,
     "control": 6,
     "probe": 6,

@@ -183,10 +183,11 @@ class Ending(UnderWay):
         self.let_go(LEFT, now)
 
     def refuse(self, signal: str, facts: Facts | None = None) -> None:
-        """The request ends before any try, or for want of a server for another."""
+        """The request ends before any try; or for want of a server for another, and then with the cause of the last one."""
         self.signal = signal
         self.facts = facts or {}
-        self._blame(classify(ADMIT, signal, self.facts))
+        last = self.attempts[-1].cause if self.attempts else None
+        self._blame(last or classify(ADMIT, signal, self.facts))
         self.worker.recorder.refused(self)
         self._conclude()
 

@@ -10,7 +10,7 @@ from ..config.resilience import Breaker as BreakerRules
 from ..config.schema import Upstream as Settings
 from ..model.facts import Facts
 from ..model.signals import CIRCUIT, LIMIT
-from ..traffic.breaker import CLOSED, Breaker
+from ..traffic.breaker import CLOSED, OPEN, Breaker
 from ..traffic.gaugenames import busy, of_upstream
 from ..traffic.gradient import Gradient
 from ..traffic.queue import WaitingRoom
@@ -42,7 +42,19 @@ LEFT: Final = "left"  # by the client, or for a reason that says nothing about t
 class Gate:
     """The limits of one upstream."""
 
-    __slots__ = ("_adaptive", "_breaker", "_busy", "_each", "_group", "_links", "_room", "_settings", "_total", "_under_way")
+    __slots__ = (
+        "_adaptive",
+        "_breaker",
+        "_busy",
+        "_circuit",
+        "_each",
+        "_group",
+        "_links",
+        "_room",
+        "_settings",
+        "_total",
+        "_under_way",
+    )
 
     @staticmethod
     def of(group: "Group") -> "Gate | None":
@@ -67,6 +79,7 @@ class Gate:
         self._room: WaitingRoom[UnderWay] | None = WaitingRoom(queue.size, queue.wait) if queue is not None else None
         self._adaptive = _adaptive(adaptive, counting.workers) if adaptive is not None else None
         self._breaker = _breaker(breaker) if breaker is not None else None
+        self._circuit = CLOSED  # the breaker's state as it was last noted
 
     # Coming in.
 
@@ -153,7 +166,15 @@ class Gate:
         flow.refuse(LIMIT, {"limit": limit, "limit_value": value, "seen": value})
 
     def _broken(self, flow: "Ending", breaker: Breaker, wait: float) -> None:
-        flow.refuse(CIRCUIT, {"error": breaker.why, "retry_after": round(wait, 1)})
+        why = breaker.why if breaker.state is OPEN else "requests on trial are under way"
+        self._note(breaker)
+        flow.refuse(CIRCUIT, {"error": why, "retry_after": round(wait, 1)})
+
+    def _note(self, breaker: Breaker) -> None:
+        """Write down that the circuit opened, closed, or is tried."""
+        if breaker.state is not self._circuit:
+            self._circuit = breaker.state
+            self._group.worker.recorder.note(f"{self._group.name}: the circuit is {breaker.state}: {breaker.why}")
 
     # Going out.
 
@@ -170,6 +191,7 @@ class Gate:
         breaker, adaptive = self._breaker, self._adaptive
         if breaker is not None:
             {SERVED: breaker.succeeded, FAILED: breaker.failed, LEFT: breaker.abandoned}[how](now, given)
+            self._note(breaker)
         if adaptive is not None:
             if how == SERVED and seconds >= 0:
                 adaptive.sample(seconds, self._under_way + 1, now)

@@ -110,7 +110,9 @@ def test_an_open_circuit_says_when_the_next_trial_is_due(play):
         error = json.loads(body)["error"]
         assert (error["cause"], error["retry_after"]) == ("circuit-open", int(wait))
         assert len(stage.heads) == 2
-        assert "2 of 2 requests failed within 10 s" in stage.errors()[2]
+        noted, refused = (line for line in stage.errors() if "2 of 2 requests failed within 10 s" in line)
+        assert noted.endswith(" note app: the circuit is open: 2 of 2 requests failed within 10 s")
+        assert "cause=circuit-open" in refused
 
     play(part)
 
