@@ -59,11 +59,7 @@ async def autopsy(
     could not be looked at], "looks" [as Look.as_json] and "healthy" (it answers as it should).
     """
     begun, at = time.monotonic(), time.time()
-    given = failure if isinstance(failure, Mapping) else {}
-    told_before = {key: given[key] for key in _USED if isinstance(given.get(key), str)}
-    if not _NAME.fullmatch(told_before.get("upstream", "")):
-        told_before.pop("upstream", None)
-    seen, trouble = Seen(server, upstream, told_before, last_success, at), ""
+    seen, trouble = Seen(server, upstream, _of_traffic(failure), last_success, at), ""
     try:
         await _examine(seen, resolver, begun, min(seconds, _MOST) if seconds > _LEAST else _LEAST, limits or WireLimits())
     except Exception as error:  # whatever is broken here, the incident must not suffer from it
@@ -77,6 +73,15 @@ async def autopsy(
 
 _USED: Final = ("cause", "sentence", "address", "upstream", "host")
 """What of a failure is made use of."""
+
+
+def _of_traffic(failure: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return what of a failure is made use of, as far as it is text."""
+    given = failure if isinstance(failure, Mapping) else {}
+    found = {key: given[key] for key in _USED if isinstance(given.get(key), str)}
+    if not _NAME.fullmatch(found.get("upstream", "")):
+        found.pop("upstream", None)
+    return found
 
 
 async def _examine(seen: Seen, resolver: Resolver, begun: float, seconds: float, limits: WireLimits) -> None:
