@@ -1,0 +1,103 @@
+"""What a worker tells the control process of failures: each is counted, a few are told whole, four times a second.
+
+Failures that are alike (same upstream, server, cause and phase) are one group with its counts, so that a burst of a hundred
+thousand costs as much to tell as a hundred. What does not fit into the bounds is counted. What clients did is no failure.
+"""
+
+from hashlib import blake2b
+from typing import Any, Final
+
+from ..model.exchange import Exchange
+from ..model.phases import ADMIT, PHASES
+from ..render.record import record
+
+EVERY: Final = 0.25
+"""Seconds between two reports."""
+_GROUPS: Final = 256
+_ROUTES: Final = 32
+_CLIENTS: Final = 64
+_SAMPLES: Final = 2
+_ALL_SAMPLES: Final = 16
+"""Bounds of one report: groups, routes and clients of a group, samples of a group and of all."""
+
+Key = tuple[str, str, str, int]
+"""Upstream, server, cause, phase."""
+
+
+class _Group:
+    """Failures that are alike, since the last report."""
+
+    __slots__ = ("clients", "count", "rescued", "routes", "samples", "seen")
+
+    def __init__(self) -> None:
+        self.count = self.seen = self.rescued = 0
+        self.routes: dict[str, int] = {}
+        self.clients: set[str] = set()
+        self.samples: list[dict[str, Any]] = []
+
+
+class Reporting:
+    """Collects failures until they are told."""
+
+    def __init__(self, secret: bytes) -> None:
+        """secret: keys the hashes that clients are counted by, so that they are no addresses."""
+        self._secret = secret[:32]
+        self._groups: dict[Key, _Group] = {}
+        self._samples = 0
+        self.dropped = 0  # failures beyond the bounds, since the last report
+
+    def ended(self, exchange: Exchange, wall: float) -> None:
+        """Take in an exchange of which something failed, at its end (wall-clock seconds)."""
+        cause = exchange.cause
+        keys = [
+            (attempt.upstream, attempt.server, attempt.cause.code, attempt.phase)
+            for attempt in exchange.attempts
+            if attempt.cause is not None and attempt.cause.fault != "client"
+        ]
+        final: Key | None = None
+        if cause is not None and cause.fault != "client":
+            final = next((key for key in reversed(keys) if key[2] == cause.code), None)
+            if final is None:  # it failed without, or beside, a server's doing
+                final = (exchange.upstream, "", cause.code, ADMIT)
+                keys.append(final)
+        for key in keys:
+            group = self._groups.get(key)
+            if group is None:
+                if len(self._groups) >= _GROUPS:
+                    self.dropped += 1
+                    continue
+                group = self._groups[key] = _Group()
+            group.count += 1
+            if final is None:
+                group.rescued += 1
+        if (group := self._groups.get(final or keys[0]) if keys else None) is not None:
+            group.seen += final is not None
+            self._describe(group, exchange, wall)
+
+    def _describe(self, group: _Group, exchange: Exchange, wall: float) -> None:
+        """Add who was affected, and a sample."""
+        route = exchange.route
+        if route in group.routes or len(group.routes) < _ROUTES:
+            group.routes[route] = group.routes.get(route, 0) + 1
+        if len(group.clients) < _CLIENTS:
+            group.clients.add(blake2b(exchange.client.encode("utf-8", "replace"), digest_size=8, key=self._secret).hexdigest())
+        if len(group.samples) < _SAMPLES and self._samples < _ALL_SAMPLES:
+            self._samples += 1
+            group.samples.append(record(exchange, wall))
+
+    def take(self, wall: float) -> dict[str, Any] | None:
+        """Return what is to be told, as JSON has it, and begin anew; None when nothing failed."""
+        if not self._groups and not self.dropped:
+            return None
+        groups, self._groups = self._groups, {}
+        dropped, self.dropped = self.dropped, 0
+        self._samples = 0
+        return {"at": wall, "dropped": dropped, "groups": [_told(key, group) for key, group in groups.items()]}
+
+
+def _told(key: Key, group: _Group) -> dict[str, Any]:
+    upstream, server, cause, phase = key
+    return {
+        "upstream": upstream, "server": server, "cause": cause, "phase": PHASES[phase], "count": group.count, "seen": group.seen,
+        "rescued": group.rescued, "routes": group.routes, "clients": sorted(group.clients), "samples": group.samples,
+    }  # fmt: skip
