@@ -128,7 +128,7 @@ def test_it_says_hello_on_every_link_and_leaves_the_one_before(play):
     async def part(scene):
         for _ in range(3):
             scene.link()
-            assert await scene.hears() == {"hello": 1, "pid": os.getpid(), "version": 4, "counts": {"exchanges": 3}}
+            assert await scene.hears() == {"hello": 1, "pid": os.getpid(), "version": 4, "counts": {"exchanges": 3, "dropped": 0}}
         scene.worker.tell({"news": 1})
         assert await scene.hears() == {"news": 1}
 
@@ -142,7 +142,7 @@ def test_it_tells_what_it_counts(play, monkeypatch):
         scene.link()
         await scene.hears()
         for _ in range(3):
-            assert await scene.hears() == {"counts": {"exchanges": 3}}
+            assert await scene.hears() == {"counts": {"exchanges": 3, "dropped": 0}}
 
     play(part)
 
@@ -152,7 +152,7 @@ def test_its_last_word(play):
         scene.link()
         await scene.hears()
         scene.orders.end()
-        assert await scene.hears() == {"counts": {"exchanges": 3}, "last": True}
+        assert await scene.hears() == {"counts": {"exchanges": 3, "dropped": 0}, "last": True}
 
     play(part)
 
