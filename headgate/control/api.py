@@ -168,6 +168,7 @@ def _add_metrics(api: FastAPI, control: "Control") -> None:
     )  # fmt: skip
     async def get_metrics(request: Request) -> Response:
         """OpenMetrics where `Accept` asks for it, else the text format of Prometheus."""
+        await metrics.complete()
         sheet = metrics.scrape()
         body, kind = await asyncio.to_thread(written, sheet, ",".join(request.headers.getlist("accept")))
         return Response(body, media_type=kind)

@@ -3,6 +3,7 @@
 Counters are those of all workers that ever were, so that they only grow as long as the gateway runs.
 """
 
+import asyncio
 import os
 import platform
 from collections import Counter
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _STATES: Final = sorted(STATES)
 _OWN: Final = (502, 503, 504)
 """Statuses that are told from the first scrape on, so that the first failure is seen as an increase."""
+_PATIENCE, _MOMENT = 2.0, 0.02
+"""Seconds that a scrape may wait for the workers' first words, and between two looks."""
 _ROUTE: Final = ("route", "upstream")
 _SERVER: Final = ("upstream", "server")
 _UPSTREAM: Final = ("upstream",)
@@ -37,6 +40,19 @@ class Metrics:
     def __init__(self, control: "Control") -> None:
         self._control = control
         self._bounds = Bounds()
+        self._complete = False
+
+    async def complete(self) -> None:
+        """Wait until every worker has told its counts: a control process that just took over knows only those of the dead.
+
+        Sums that fall and rise again would be taken for traffic. Not for long, as a worker may not come back.
+        """
+        for _ in range(0 if self._complete else round(_PATIENCE / _MOMENT)):
+            peers = self._control.peers.values()
+            if peers and len(peers) >= self._control.family.get("workers", 1) and all(peer.counts for peer in peers):
+                break
+            await asyncio.sleep(_MOMENT)
+        self._complete = True
 
     def scrape(self) -> Sheet:
         """Return all families as they are at this moment."""
@@ -230,7 +246,9 @@ def _add_checks(sheet: Sheet, control: "Control") -> None:
 def _add_processes(sheet: Sheet, control: "Control", tables: Tables, living: Sequence[Mapping[str, Any]]) -> None:
     started = born(os.getppid(), control.started)
     peers = list(control.peers.values())
-    restarts: dict[Labels, float] = {(process,): float(control.restarts.get(process, 0)) for process in ("worker", "control")}
+    restarts: dict[Labels, float] = {
+        (process,): float(control.family.get("restarts", {}).get(process, 0)) for process in ("worker", "control")
+    }
     lost: dict[Labels, float] = {("to_control",): tables.sums["dropped"], ("to_worker",): tables.sums["unsent"]}
     sheet.info("build", "What runs.", {"version": __version__, "python": platform.python_version()})
     sheet.gauge("start_time", "When the gateway was started.", started, unit="seconds")

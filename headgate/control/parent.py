@@ -190,7 +190,8 @@ class Parent:
             return
         with one, other:
             restarts = {"worker": sum(max(0, one.starts - 1) for one in self._workers), "control": control.starts - 1}
-            message = {"do": "worker", "slot": worker.slot, "pid": worker.pid, "restarts": restarts}
+            family = {"workers": len(self._workers), "restarts": restarts}
+            message = {"do": "worker", "slot": worker.slot, "pid": worker.pid, "family": family}
             told = control.channel.send(message, [other.fileno()])
             if not (told and worker.channel.send({"do": "link"}, [one.fileno()])):
                 worker.relink = worker.linked + _RELINKS

@@ -56,7 +56,7 @@ class Control:
         if "past" in state:
             self.totals.restore(state["past"])
         gauges.resume(self.desired.numbers)  # the parent, whose copy it is, knows those of the start only
-        self.restarts: Mapping[str, int] = {}  # of processes, by kind, as the parent counts them
+        self.family: Mapping[str, Any] = {}  # how many workers there are, and what was started again, as the parent has it
         self.reloaded: dict[str, Any] = {}  # when a reload was last asked for, and what came of it
         self.upgraded: dict[str, Any] = {}  # the same of a new version of the program
         self._seat, self._gauges = seat, gauges
@@ -147,7 +147,7 @@ class Control:
 
     def _obey(self, message: Mapping[str, Any], fds: list[int]) -> None:
         """Do what the parent says."""
-        do, self.restarts = message.get("do"), message.get("restarts", self.restarts)
+        do, self.family = message.get("do"), message.get("family", self.family)
         if do == "worker" and fds:
             self.spawn(self._join(int(message["slot"]), int(message["pid"]), fds.pop(0)))
         elif do == "worker":  # descriptors ran out

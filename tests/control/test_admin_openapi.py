@@ -23,7 +23,7 @@ def test_every_route_is_described():
     }
     assert {(path, method) for path, method, _ in OPERATIONS} == routes
     assert routes == {
-        ("/api/status", "get"), ("/api/upstreams/{name}", "get"), (f"{SERVER}/weight", "put"),
+        ("/api/status", "get"), ("/api/upstreams/{name}", "get"), ("/metrics", "get"), (f"{SERVER}/weight", "put"),
         *((f"{SERVER}/{action}", "post") for action in ("drain", "ready", "maintenance", "eject", "restore")),
         *((f"/api/{action}", "post") for action in ("reload", "upgrade", "reopen", "stop")),
     }  # fmt: skip
@@ -43,7 +43,11 @@ def test_each_says_what_it_does_takes_and_answers(path, method, one):
     responses = one["responses"]
     good = [code for code in responses if code < "300"]
     assert len(good) == 1
-    assert "$ref" in responses[good[0]]["content"]["application/json"]["schema"]
+    content = responses[good[0]]["content"]
+    if path == "/metrics":
+        assert content.keys() == {"application/openmetrics-text", "text/plain"}
+    else:
+        assert "$ref" in content["application/json"]["schema"]
     expected = {"400", "401", "403", "408", "413", "415", "421"}
     expected |= {"404"} if "{name}" in path else set()
     expected |= {"422"} if path.startswith(SERVER) else set()

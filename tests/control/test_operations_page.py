@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from headgate.control.guard import LARGEST
 from headgate.traffic.health import STATES
@@ -30,6 +31,9 @@ def test_the_curl_lines_work(shared, origins, line):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    if line.endswith("/metrics"):
+        assert "headgate_build_info" in {family.name for family in text_string_to_metric_families(done.stdout.decode())}
+        return
     told = json.loads(done.stdout)
     assert "detail" not in told, told
     if line.endswith("/weight"):

@@ -10,7 +10,7 @@ import pytest
 
 from headgate.config.load import from_data
 from headgate.control.desired import Desired
-from headgate.control.peers import Peer, Totals, all_draining
+from headgate.control.peers import Peer, Totals, all_draining, told_by
 from headgate.net.link import WAITING, Link
 
 SERVER = {"busy": 1, "idle": 2, "requests": 3, "failed": 1, "latency": 0.1}
@@ -46,6 +46,51 @@ def test_totals_keep_what_the_dead_counted():
     assert totals.of_server("app", "http://a:1", [tally()]) == {"requests": 9, "failed": 3, "busy": 1, "idle": 2}
     assert totals.of_server("app", "http://b:1", [tally()]) == {}
     assert totals.of_upstream("other", [tally()]) == {}
+
+
+def test_nothing_is_counted_twice_or_not_at_all_while_a_worker_takes_the_place_of_another():
+    totals, before = Totals(), Peer(0, 1)
+    before.counted(tally())
+    peer = Peer(0, 2, before)
+    assert totals.of_all(told_by([peer]))["exchanges"] == 5, "its last words are on their way"
+    before.counted(tally(exchanges=6))
+    peer.counted(tally(exchanges=1))
+    assert totals.of_all(told_by([peer]))["exchanges"] == 7
+    totals.bury(before.leave())
+    assert totals.of_all(told_by([peer]))["exchanges"] == 7
+    assert totals.of_all(told_by([Peer(0, 3, peer)]))["exchanges"] == 7
+    totals.bury(before.leave())
+    assert totals.of_all([])["exchanges"] == 6, "it can leave only once"
+
+
+def test_who_was_replaced_often_is_forgotten():
+    peer = Peer(0, 1)
+    for pid in range(2, 3000):
+        before, peer = peer, Peer(0, pid, peer)
+        peer.counted(tally())
+        before.leave()
+    assert len(told_by([peer])) == 1
+    assert len(peer._before) <= 1
+
+
+def test_attempts_of_an_upstream_are_those_of_all_its_servers_that_ever_were():
+    totals = Totals()
+    totals.bury(tally())
+    totals.ejected("app", "http://a:1")
+    other = tally()
+    other["upstreams"]["app"]["servers"] = {"http://b:1": SERVER, "http://c:1": SERVER}
+    assert totals.attempts([other]) == {"app": 9}
+    assert totals.of_server("app", "http://a:1", [])["ejections"] == 1
+
+
+def test_reloads_are_remembered():
+    totals = Totals()
+    totals.reloaded(True, 10.0)
+    totals.reloaded(False, 20.0)
+    totals.reloaded(False, 30.0)
+    again = Totals()
+    again.restore(json.loads(json.dumps(totals.snapshot())))
+    assert again.events == {"success": 1, "success_at": 10.0, "failure": 2, "failure_at": 30.0}
 
 
 def test_totals_outlive_their_process():
