@@ -781,6 +781,7 @@ def test_the_last_good_addresses_are_used_when_dns_fails(script: Callable[[Query
             assert found.stale
             assert found.trouble is not None
             assert resolver.lookup("app.example") is found
+            assert resolver.count() == {"good": 0, "stale": 1, "failed": 0}
             resolver.close()
 
     run(main)
@@ -791,10 +792,12 @@ def test_stale_addresses_end_when_keep_stale_is_over_and_come_back_fresh() -> No
         async with DnsServer(host(ttl=0)) as server:
             resolver = resolver_for(server.address, min_ttl=0.05, timeout=0.1, keep_stale=0.1)
             await resolver.resolve("app.example")
+            assert resolver.count() == {"good": 1, "stale": 0, "failed": 0}
             server.script = lambda query: answer(query, rcode=dns.rcode.SERVFAIL)
             await asyncio.sleep(0.4)
             assert resolver.lookup("app.example") is None
             assert (await failure(resolver, "app.example")).signal == "servfail"
+            assert resolver.count() == {"good": 0, "stale": 0, "failed": 1}
             resolver.close()
 
     run(main)
