@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/reliability.py [--quick] [--write]
 
 Every table says what was done, how many requests were made meanwhile, and how many of them failed, in which way. Nothing is timed
-against a wall: the machine may be as busy as it likes. It takes about three minutes, or one with --quick.
+against a wall: the machine may be as busy as it likes. It takes about a minute, or half of one with --quick.
 """
 
 import argparse
@@ -226,7 +226,7 @@ def document(quick: bool) -> str:
 def main() -> None:
     """Measure, and print or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="about a minute instead of three")
+    parser.add_argument("--quick", action="store_true", help="half a minute instead of one")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/reliability.md")
     options = parser.parse_args()
     text = document(options.quick)

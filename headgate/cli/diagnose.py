@@ -20,7 +20,7 @@ from ..diagnose.pages import judge_answer
 from ..diagnose.redact import clean
 from ..model.diagnosis import Diagnosis
 from ..wire.grammar import is_token
-from .main import INTERRUPTED, check_authorities, header_fields, stop
+from .main import INTERRUPTED, check_authorities, header_fields, stop, write_report
 from .paste import read_input, read_start
 
 READERS = ("visitor", "operator", "admin", "all")
@@ -209,17 +209,11 @@ def _finish(told: Diagnosis, looks: Sequence[Look], reader: str, as_json: bool, 
 
 
 def _written(html: Path | None, document: dict[str, Any], as_json: bool) -> None:
-    """Write the report where one was asked for. What was found is told by then; a file that cannot be written ends with 2."""
-    if html is None:
-        return
-    from ..web.diagnosis_page import page
+    """Write the report where one was asked for."""
+    if html is not None:
+        from ..web.diagnosis_page import page
 
-    try:
-        html.write_text(page(document), encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        stop(f"{clean(str(html))}: {error.strerror or error}")
-    if not as_json:
-        click.echo(f"Report: {html}")
+        write_report(html, page(document), told=not as_json)
 
 
 def _print(told: Diagnosis, reader: str) -> None:

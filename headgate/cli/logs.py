@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ..diagnose.redact import clean
-from .main import INTERRUPTED, stop
+from .main import INTERRUPTED, stop, write_report
 
 if TYPE_CHECKING:
     from ..logs.live import Live
@@ -121,17 +121,11 @@ def _finish(told: dict[str, Any], reader: str, as_json: bool, html: Path | None)
 
 
 def _written(html: Path | None, told: dict[str, Any], as_json: bool) -> None:
-    """Write the report with pictures. What was found is told by then; a file that cannot be written ends with 2."""
-    if html is None:
-        return
-    from ..web.log_page import page
+    """Write the report with pictures where one was asked for."""
+    if html is not None:
+        from ..web.log_page import page
 
-    try:
-        html.write_text(page(told), encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        stop(f"{clean(str(html))}: {error.strerror or error}")
-    if not as_json:
-        click.echo(f"Report: {html}")
+        write_report(html, page(told), told=not as_json)
 
 
 def _follow(files: Sequence[str], form: str, reader: str, top: int, as_json: bool, html: Path | None) -> NoReturn:

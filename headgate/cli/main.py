@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -134,6 +135,18 @@ def check_authorities(path: str) -> None:
     except OSError as error:  # ssl.SSLError is one
         why = error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "it holds no certificate in PEM"
         stop(f"--ca {path}: {why}")
+
+
+def write_report(file: Path, page: str, *, told: bool) -> None:
+    """Write an HTML report, and say so (told); a file that cannot be written ends the command. What it holds was told before."""
+    try:
+        file.write_text(page, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        from ..diagnose.redact import clean  # the start of most commands does without
+
+        stop(f"{clean(str(file))}: {error.strerror or error}")
+    if told:
+        click.echo(f"Report: {file}")
 
 
 def stop(message: str) -> NoReturn:

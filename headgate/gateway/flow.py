@@ -83,9 +83,9 @@ class Flow(Ending):
         elif last_hop(head):
             self.answer_options()
         elif self.down.surplus_connection:
-            seen = len(self.worker.clients)
+            most, seen = self.worker.surplus()
             self._keep = False
-            self.refuse(OVERLOAD, {"limit": "limits.connections", "limit_value": self.worker.most_clients, "seen": seen})
+            self.refuse(OVERLOAD, {"limit": "limits.connections", "limit_value": most, "seen": seen})
         elif limit and head.length > limit:
             self.refuse(CLIENT_TOO_LARGE, {"limit": "request_body_bytes", "limit_value": limit, "seen": head.length})
         else:

@@ -180,6 +180,12 @@ class Worker:
         self._connected.up()
         return len(self.clients) <= self.most_clients and self._connected.total() <= self.limits.connections
 
+    def surplus(self) -> tuple[int, int]:
+        """Return how many client connections there may be, and are: of this process where its descriptors bound it, or all."""
+        if len(self.clients) > self.most_clients:
+            return self.most_clients, len(self.clients)
+        return self.limits.connections, self._connected.total()
+
     def goodbye(self, client: Downstream) -> None:
         """Count a client connection out."""
         if client in self.clients:

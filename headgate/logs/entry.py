@@ -1,9 +1,5 @@
 """Owns what one line of a log says once it is understood, whatever product wrote it."""
 
-from typing import Final
-
-NOT_KNOWN: Final = -1
-
 
 class Entry:
     """One line. Made for failures and for whatever may explain one; healthy requests are only counted (see `Tally`).

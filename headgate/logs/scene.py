@@ -60,13 +60,6 @@ class Scene:
                 found[group.minute] += number
         return found
 
-    def failed_by(self, key: Callable[[Entry], str]) -> "Counter[str]":
-        """Return these failures by a quality; where not all were kept, as many as are counted."""
-        found: Counter[str] = Counter()
-        for entry in self.failures:
-            found[key(entry)] += 1
-        return found
-
     def asked_by(self, key: Callable[[Seen], str]) -> "Counter[str]":
         """Return the sampled requests by a quality."""
         return Counter(key(one) for one in self.sample.all)

@@ -48,11 +48,6 @@ def create(size: int) -> Memory:
         raise
 
 
-def open_fd(fd: int) -> Memory:
-    """Return the shared memory behind a descriptor of what another process made with create(); close() closes that descriptor."""
-    return Memory(fd)
-
-
 class Gauge:
     """One count, as one worker sees it: it changes its own cell and reads everybody's."""
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.traffic.ratelimit import Buckets, Rate, Verdict, fields
-from headgate.traffic.shared import create, open_fd
+from headgate.traffic.shared import Memory, create
 
 NOW = 1_000_000.0
 WHO = (b"api", b"192.0.2.7")
@@ -145,7 +145,7 @@ def test_too_small_a_memory_is_refused():
 
 def test_another_process_sees_the_same_buckets(memory, buckets):
     assert buckets.take(*WHO, 1.0, 2, NOW).remaining == 1
-    pid, ready = forked(lambda say: os.write(say, b"%d" % Buckets(open_fd(memory.fd)).take(*WHO, 1.0, 2, NOW).remaining))
+    pid, ready = forked(lambda say: os.write(say, b"%d" % Buckets(Memory(memory.fd)).take(*WHO, 1.0, 2, NOW).remaining))
     assert heard(pid, ready) == 0
     assert not buckets.take(*WHO, 1.0, 2, NOW).allowed
 

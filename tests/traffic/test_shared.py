@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.traffic.shared import Gauges, create, open_fd
+from headgate.traffic.shared import Gauges, Memory, create
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_memory_travels_in_a_message(memory):
 
     def work() -> None:
         _, fds, _, _ = socket.recv_fds(there, 1, 1)
-        Gauges(open_fd(fds[0]), 4).gauge(3, 2).up()
+        Gauges(Memory(fds[0]), 4).gauge(3, 2).up()
 
     with here, there:
         pid = forked(work)
