@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from headgate.lab import processes
+
 NGINX_PAGE = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n"
     b"<hr><center>nginx/1.24.0</center>\r\n</body>\r\n</html>\r\n"
@@ -91,7 +93,4 @@ def served() -> Callable[[Site], "contextmanager[Site]"]:  # type: ignore[type-a
 
 @pytest.fixture
 def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
+    return processes.free_port()

@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from headgate.lab.processes import free_port
+
 PROMPT = 10.0
 """Seconds within which a process has to be ready, or gone: far more than it needs, so that a busy machine fails nothing."""
 
@@ -690,11 +692,6 @@ def test_a_full_disk_does_not_stop_the_traffic(serve, origin, tmp_path, log):
         assert ask(port).endswith(b"ok")
         assert b" 400 " in ask(port, fields="Host: twice\r\n")
     assert gateway.stop() == 0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def test_a_closed_pipe_does_not_stop_the_traffic(serve, origin):

@@ -22,6 +22,7 @@ from headgate.config.schema import Dns, Upstream
 from headgate.control.checker import Checker, pause, remaining
 from headgate.control.checklook import Look
 from headgate.lab.certificates import NAME, Certificates, issue
+from headgate.lab.processes import free_port
 from headgate.model import signals as s
 from headgate.net.resolve import Addresses, Resolver, Unresolved
 from headgate.net.streams import abort
@@ -152,12 +153,6 @@ class Told:
         """Return what is described of the only server."""
         (described,) = self.checker.describe().values()
         return described
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 # What is asked, and what passes.

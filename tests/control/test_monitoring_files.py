@@ -4,7 +4,6 @@ import http.client
 import json
 import re
 import shutil
-import socket
 import subprocess
 import time
 from contextlib import closing
@@ -12,6 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+
+from headgate.lab.processes import free_port
 
 from .conftest import TOKEN
 
@@ -208,12 +209,6 @@ def test_every_alert_is_tried():
 # Prometheus.
 
 
-@pytest.fixture
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
 def ask(port, path):
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
         connection.request("GET", path)
@@ -232,7 +227,8 @@ def scrape_config(folder, target):
 
 
 @with_prometheus
-def test_prometheus_takes_it_all(guarded, tmp_path, free_port):
+def test_prometheus_takes_it_all(guarded, tmp_path):
+    port_there = free_port()
     """The page's scrape configuration, the alerts and each expression of the dashboard, by a real Prometheus."""
     port = guarded.admin_port()
     for _ in range(3):
@@ -241,16 +237,16 @@ def test_prometheus_takes_it_all(guarded, tmp_path, free_port):
     done = promtool("check", "config", file)
     assert done.returncode == 0, done.stdout + done.stderr
     assert PROMETHEUS is not None
-    words = [f"--config.file={file}", f"--storage.tsdb.path={tmp_path / 'data'}", f"--web.listen-address=127.0.0.1:{free_port}"]
+    words = [f"--config.file={file}", f"--storage.tsdb.path={tmp_path / 'data'}", f"--web.listen-address=127.0.0.1:{port_there}"]
     with open(tmp_path / "log", "wb") as log, subprocess.Popen([PROMETHEUS, *words], stdout=log, stderr=log) as process:
         try:
-            _wait_for(lambda: _value(free_port, "up") == 1, tmp_path / "log")
-            _wait_for(lambda: _value(free_port, "headgate_exchanges_total{outcome='served'}") == 3, tmp_path / "log")
+            _wait_for(lambda: _value(port_there, "up") == 1, tmp_path / "log")
+            _wait_for(lambda: _value(port_there, "headgate_exchanges_total{outcome='served'}") == 3, tmp_path / "log")
             for text in expressions():
-                told = ask(free_port, f"/api/v1/query?query={quote(text)}")
+                told = ask(port_there, f"/api/v1/query?query={quote(text)}")
                 assert told["status"] == "success", (text, told)
-            groups = ask(free_port, "/api/v1/rules")["data"]["groups"]
-            _wait_for(lambda: _states(free_port) == {"ok"}, tmp_path / "log")
+            groups = ask(port_there, "/api/v1/rules")["data"]["groups"]
+            _wait_for(lambda: _states(port_there) == {"ok"}, tmp_path / "log")
         finally:
             process.terminate()
     assert {rule["name"] for group in groups for rule in group["rules"]} == FIRES.keys()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from headgate.config.schema import Dns, Upstream
+from headgate.lab.processes import free_port
 from headgate.net.resolve import Addresses, Resolver, Unresolved
 from headgate.probe import autopsyshared
 from headgate.probe.autopsy import autopsy
@@ -44,11 +45,6 @@ def run(url: str, **more: Any) -> dict[str, Any]:
 
 def texts(found: dict[str, Any]) -> str:
     return "\n".join(found["evidence"])
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 @pytest.fixture
@@ -405,10 +401,11 @@ def test_a_drip_without_end_is_left(served: Any) -> None:
 
 def test_nothing_is_left_open(served: Any, says: Any) -> None:
     async def client(port: int) -> int:
+        dead = free_port()
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(5):
             await examine(f"http://127.0.0.1:{port}")
-            await examine(f"http://127.0.0.1:{free_port()}")
+            await examine(f"http://127.0.0.1:{dead}")
         await asyncio.sleep(0.1)
         return len(os.listdir("/proc/self/fd")) - before
 

@@ -19,6 +19,7 @@ import pytest
 
 from headgate.diagnose.captured import BODY_MAX, Captured
 from headgate.lab.certificates import NAME, Certificates
+from headgate.lab.processes import free_port
 from headgate.model.exchange import Attempt
 from headgate.probe.request import Sent
 from headgate.probe.request2 import ask2
@@ -222,7 +223,7 @@ def nginx(tmp_path: Path, certificates: Certificates) -> Iterator[int]:
     if not Path(program).exists():
         pytest.skip("nginx is not installed")
     certificates.context("good")
-    port, pem = _free_port(), certificates.folder / "good.pem"
+    port, pem = free_port(), certificates.folder / "good.pem"
     (tmp_path / "nginx.conf").write_text(f"""
         daemon off; master_process off; pid {tmp_path}/pid; error_log stderr;
         events {{ worker_connections 64; }}
@@ -242,14 +243,6 @@ def nginx(tmp_path: Path, certificates: Certificates) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _wait(port: int) -> None:
