@@ -11,13 +11,13 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path as FilePath
 
-from jinja2 import Environment, TemplateSyntaxError
-
 from .consistency import contradictions
 from .endpoints import Address, Endpoint
 from .findings import Path, Remark
 from .forms import NOT_FILES
+from .publicrules import public, template_faults
 from .schema import Config, Route
+from .telemetry import BadHeaders, read_headers
 from .units import show_duration
 from .wording import did_you_mean
 
@@ -222,18 +222,25 @@ def _secrets(config: Config) -> Iterator[Remark]:
             yield Remark(place, f"{file} holds fewer than {_SHORTEST_SECRET} bytes, which can be guessed", hint)
 
 
+def _telemetry(config: Config) -> Iterator[Remark]:
+    telemetry = config.telemetry
+    if telemetry is None:
+        return
+    if telemetry.ca:
+        yield from _authorities(("telemetry", "ca"), telemetry.ca)
+    if telemetry.headers:
+        try:
+            read_headers(telemetry.headers)
+        except BadHeaders as problem:
+            yield Remark(("telemetry", "headers"), str(problem))
+        except OSError as error:
+            yield Remark(("telemetry", "headers"), f"{telemetry.headers} cannot be read: {(error.strerror or str(error)).lower()}")
+
+
 def _pages(config: Config) -> Iterator[Remark]:
     for key, file in (("html", config.gateway.pages.html), ("text", config.gateway.pages.text)):
         if file:
-            place: Path = ("gateway", "pages", key)
-            try:
-                Environment(autoescape=True).parse(FilePath(file).read_text(encoding="utf-8"))
-            except OSError as error:
-                yield Remark(place, f"{file} cannot be read: {(error.strerror or str(error)).lower()}")
-            except UnicodeDecodeError:
-                yield Remark(place, f"{file} is not UTF-8")
-            except TemplateSyntaxError as error:
-                yield Remark(place, f"{file}:{error.lineno}: {error.message}", "", "a Jinja2 template")
+            yield from template_faults(("gateway", "pages", key), file)
 
 
 def _log_files(config: Config) -> Iterator[Remark]:
@@ -267,4 +274,6 @@ def _no_folder(folder: FilePath) -> str:
     return "" if os.access(folder, os.W_OK | os.X_OK) else f"no permission for the folder {folder}"
 
 
-RULES: tuple[Rule, ...] = (_one_path, _ttl, _own_address, contradictions, _certificates, _secrets, _pages, _log_files, _sockets)
+RULES: tuple[Rule, ...] = (
+    _one_path, _ttl, _own_address, contradictions, _certificates, _secrets, _pages, _log_files, _sockets, public,
+)  # fmt: skip

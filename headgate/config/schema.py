@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 
 from .endpoints import Address, Endpoint, parse_listen, parse_server
 from .resilience import Adaptive, Breaker, Ejection, HealthCheck, Queue, RateLimit, Retry, Sticky
+from .statuspage import PublicStatus, StatusPage
 from .values import (
     AdminListen,
     ExactPath,
@@ -163,6 +164,7 @@ class Gateway(Table):
     secret: File | None = None
     """File with the secret (16 bytes or more) that signs sticky cookies; when absent, a new one is made at each start."""
     admin: Admin = Admin()
+    status: PublicStatus = PublicStatus()
 
     @cached_property
     def addresses(self) -> tuple[Address, ...]:
@@ -329,3 +331,5 @@ class Config(Table):
     gateway: Gateway = Gateway()
     upstream: dict[str, Upstream] = Field({})
     route: tuple[Route, ...] = ()
+    status_page: StatusPage | None = None
+    """A public status page; none when absent."""
