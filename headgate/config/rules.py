@@ -226,6 +226,9 @@ def _telemetry(config: Config) -> Iterator[Remark]:
     telemetry = config.telemetry
     if telemetry is None:
         return
+    if not telemetry.traces and not telemetry.logs:
+        hint = "remove the table, or one of the two"
+        yield Remark(("telemetry",), "neither traces nor logs, so there is nothing to tell", hint)
     if telemetry.ca:
         yield from _authorities(("telemetry", "ca"), telemetry.ca)
     if telemetry.headers:
@@ -234,7 +237,8 @@ def _telemetry(config: Config) -> Iterator[Remark]:
         except BadHeaders as problem:
             yield Remark(("telemetry", "headers"), str(problem))
         except OSError as error:
-            yield Remark(("telemetry", "headers"), f"{telemetry.headers} cannot be read: {(error.strerror or str(error)).lower()}")
+            said = (error.strerror or str(error)).lower()
+            yield Remark(("telemetry", "headers"), f"{telemetry.headers} cannot be read: {said}")
 
 
 def _pages(config: Config) -> Iterator[Remark]:
@@ -275,5 +279,5 @@ def _no_folder(folder: FilePath) -> str:
 
 
 RULES: tuple[Rule, ...] = (
-    _one_path, _ttl, _own_address, contradictions, _certificates, _secrets, _pages, _log_files, _sockets, public,
+    _one_path, _ttl, _own_address, contradictions, _certificates, _secrets, _pages, _log_files, _sockets, _telemetry, public,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema
 from .endpoints import Address, Endpoint, parse_listen, parse_server
 from .resilience import Adaptive, Breaker, Ejection, HealthCheck, Queue, RateLimit, Retry, Sticky
 from .statuspage import PublicStatus, StatusPage
+from .telemetry import Telemetry
 from .values import (
     AdminListen,
     ExactPath,
@@ -329,6 +330,8 @@ class Config(Table):
     """A whole configuration file."""
 
     gateway: Gateway = Gateway()
+    telemetry: Telemetry | None = None
+    """OpenTelemetry; nothing is told when absent."""
     upstream: dict[str, Upstream] = Field({})
     route: tuple[Route, ...] = ()
     status_page: StatusPage | None = None
