@@ -34,7 +34,7 @@ def updated(page: str) -> str:
 
 
 def _section(heading: str, table: type[Table]) -> str:
-    keys = {name: about for name, about in table.model_fields.items() if _is_key(about)}
+    keys = {name: about for name, about in table.by_key().items() if _is_key(about)}
     rows = [
         f"| `{name}` | {_type(about)} | {_default(about)} | {_cell(about.description or '')} |" for name, about in keys.items()
     ]

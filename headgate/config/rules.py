@@ -15,6 +15,7 @@ from .consistency import contradictions
 from .endpoints import Address, Endpoint
 from .findings import Path, Remark
 from .forms import NOT_FILES
+from .notifyrules import told_rightly
 from .publicrules import public, template_faults
 from .schema import Config, Route
 from .telemetry import BadHeaders, read_headers
@@ -280,4 +281,5 @@ def _no_folder(folder: FilePath) -> str:
 
 RULES: tuple[Rule, ...] = (
     _one_path, _ttl, _own_address, contradictions, _certificates, _secrets, _pages, _log_files, _sockets, _telemetry, public,
+    told_rightly,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from .endpoints import Address, Endpoint, parse_listen, parse_server
+from .notify import Destination, Notify
 from .resilience import Adaptive, Breaker, Ejection, HealthCheck, Queue, RateLimit, Retry, Sticky
 from .statuspage import PublicStatus, StatusPage
 from .telemetry import Telemetry
@@ -334,5 +335,7 @@ class Config(Table):
     """OpenTelemetry; nothing is told when absent."""
     upstream: dict[str, Upstream] = Field({})
     route: tuple[Route, ...] = ()
+    destination: dict[str, Destination] = Field({})
+    notify: tuple[Notify, ...] = ()
     status_page: StatusPage | None = None
     """A public status page; none when absent."""

@@ -1,10 +1,11 @@
-"""Durations and sizes as people write them, read and shown."""
+"""Durations, sizes and shares as people write them, read and shown."""
 
 import re
 from typing import Any
 
 DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*(ms|s|m|h|d|MS|S|M|H|D)\s*$"
 SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGkmg]?[Bb]?|[KMGkmg][Ii][Bb])\s*$"
+SHARE_PATTERN = r"^\s*\d+(\.\d+)?\s*%\s*$"
 """The same forms for the JSON Schema."""
 
 _DURATION = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -24,6 +25,7 @@ _SIZE = {
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", re.ASCII)
 
 A_DURATION = 'a duration such as "250ms", "5s", "2m" or "1h", or a number of seconds'
+A_SHARE = 'a share such as "1%" or 0.01'
 A_SIZE = 'a size such as "500", "8KiB", "1MiB" or "2GiB", or a number of bytes'
 
 
@@ -36,6 +38,15 @@ def parse_size(value: Any) -> Any:
     """Return bytes for "8KiB", "1MiB", "500"; anything but a string is returned as it came. Raises ValueError."""
     size = _parse(value, _SIZE, A_SIZE)
     return int(size) if isinstance(size, float) and size.is_integer() else size
+
+
+def parse_share(value: Any) -> Any:
+    """Return 0.01 for "1%"; anything but a string is returned as it came. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(SHARE_PATTERN, value, re.ASCII):
+        raise ValueError(f"expected {A_SHARE}")
+    return float(value.strip().removesuffix("%")) / 100
 
 
 def _parse(value: Any, units: dict[str, Any], expected: str) -> Any:
@@ -55,6 +66,11 @@ def show_duration(seconds: float) -> str:
         if seconds % factor == 0:
             return f"{seconds // factor:.0f}{unit}"
     return f"{seconds:.12g}s"
+
+
+def show_share(share: float) -> str:
+    """Return a share as people write it: "1%", "0.5%"."""
+    return f"{share * 100:.12g}%"
 
 
 def show_size(size: int) -> str:

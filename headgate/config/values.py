@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import PlainValidator as Plain
 from pydantic import WithJsonSchema as InJsonSchema
+from pydantic.fields import FieldInfo
 
 from . import forms
 from .units import DURATION_PATTERN, SIZE_PATTERN, parse_duration, parse_size
@@ -65,3 +66,8 @@ class Table(BaseModel):
     """Common behaviour of all tables: unknown keys are errors, values never change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def by_key(cls) -> dict[str, FieldInfo]:
+        """Return the fields by their keys in the file (`for` and `from` cannot be names in Python)."""
+        return {about.alias or name: about for name, about in cls.model_fields.items()}

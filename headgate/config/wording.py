@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from .findings import Bad, Path, Remark, dotted
 from .schema import Config
-from .units import A_DURATION, A_SIZE, parse_duration, parse_size, show_duration, show_size
+from .units import A_DURATION, A_SHARE, A_SIZE, parse_duration, parse_share, parse_size, show_duration, show_share, show_size
 from .values import Table
 
 _TYPES = {
@@ -54,7 +54,7 @@ def _meant(path: Path) -> Path | None:
     """Return the path of the key that was probably meant by an unknown one."""
     *outer, key = path
     table = table_at(tuple(outer))
-    close = get_close_matches(str(key), list(table.model_fields), 1) if table else []
+    close = get_close_matches(str(key), list(table.by_key()), 1) if table else []
     return (*outer, close[0]) if close else None
 
 
@@ -94,6 +94,8 @@ def _refused(path: Path, value: Any, error: Exception) -> Remark:
 def _not_among(path: Path, value: Any) -> Remark:
     about = field_at(path)
     allowed = get_args(about.annotation) if about else ()
+    if about is not None and get_origin(about.annotation) is tuple:
+        allowed = get_args(allowed[0])
     close = get_close_matches(value, list(map(str, allowed)), 1) if isinstance(value, str) else []
     return Remark(path, f"found {found(value)}", did_you_mean(close), " or ".join(map(found, allowed)))
 
@@ -102,7 +104,7 @@ def _wrong_type(path: Path, kind: str, value: Any, message: str) -> Remark:
     about = field_at(path)
     expected = _TYPES.get(kind, message)
     if about is not None and kind in {"float_type", "int_type", "int_from_float"}:
-        expected = {"duration": A_DURATION, "size": A_SIZE}.get(unit(about), expected)
+        expected = {"duration": A_DURATION, "size": A_SIZE, "share": A_SHARE}.get(unit(about), expected)
     hint = ""
     if kind == "tuple_type" and path == ("route",):
         hint = "write [[route]], with double brackets" if isinstance(value, dict) else ""
@@ -118,10 +120,10 @@ def _wrong_type(path: Path, kind: str, value: Any, message: str) -> Remark:
 def _unknown_key(path: Path) -> Remark:
     *outer, key = path
     table = table_at(tuple(outer))
-    known = list(table.model_fields) if table else []
+    known = list(table.by_key()) if table else []
     if meant := _meant(path):
         return Remark(path, "unknown key", did_you_mean([str(meant[-1])]))
-    if homes := [place for place, other in tables() if key in other.model_fields]:
+    if homes := [place for place, other in tables() if key in other.by_key()]:
         return Remark(path, "unknown key here", f"{key} belongs in {' or '.join(homes[:3])}")
     return Remark(path, "unknown key", expected=f"one of {', '.join(known)}" if known else "")
 
@@ -145,14 +147,20 @@ def found(value: Any) -> str:
 
 def _in_units(path: Path, bound: float) -> str:
     about = field_at(path)
-    show = {"duration": show_duration, "size": show_size}.get(unit(about) if about else "")
+    kind = unit(about) if about else ""
+    if kind == "share" and bound:
+        return f'"{show_share(bound)}"'
+    show = {"duration": show_duration, "size": show_size}.get(kind)
     return f'"{show(int(bound))}"' if show and bound else f"{bound:g}"
 
 
 def unit(about: FieldInfo) -> str:
-    """Return "duration" or "size" for fields that are one, else an empty text."""
+    """Return "duration", "size" or "share" for fields that are one, else an empty text."""
     parsers = {getattr(item, "func", None) for item in about.metadata}
-    return "duration" if parse_duration in parsers else "size" if parse_size in parsers else ""
+    for inner in get_args(about.annotation):  # of an optional one
+        parsers |= {getattr(item, "func", None) for item in getattr(inner, "__metadata__", ())}
+    kinds = {parse_duration: "duration", parse_size: "size", parse_share: "share"}
+    return next((kind for parser, kind in kinds.items() if parser in parsers), "")
 
 
 def _lower(sentence: str) -> str:
@@ -178,7 +186,7 @@ def table_at(path: Path) -> type[Table] | None:
     table: type[Table] | None = Config
     parts = iter(path)
     for part in parts:
-        about = table.model_fields.get(str(part)) if table else None
+        about = table.by_key().get(str(part)) if table else None
         if about is None:
             return None
         table = table_in(about.annotation)
@@ -191,12 +199,12 @@ def field_at(path: Path) -> FieldInfo | None:
     """Return the field at a path of the configuration; for an element of a list, the list's field."""
     names = path[:-1] if path and isinstance(path[-1], int) else path
     table = table_at(names[:-1])
-    return table.model_fields.get(str(names[-1])) if table and names else None
+    return table.by_key().get(str(names[-1])) if table and names else None
 
 
 def tables(table: type[Table] = Config, place: str = "") -> Iterator[tuple[str, type[Table]]]:
     """Yield (heading as it is written, table) for every table of the schema, outermost first."""
-    for name, about in table.model_fields.items():
+    for name, about in table.by_key().items():
         inner = table_in(about.annotation)
         if inner is not None:
             kind = get_origin(about.annotation)
