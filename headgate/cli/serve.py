@@ -150,8 +150,10 @@ def _run(loaded: Loaded, addresses: Sequence[Address], path: str, elder: Elder) 
 
     def control(seat: Seat) -> int:
         from ..control.process import run_control  # its libraries would only weigh on the workers
+        from ..control.tools import Tools
+        from ..probe.autopsy import autopsy
 
-        return run_control(seat, gauges, journal, path)
+        return run_control(seat, gauges, journal, path, Tools(examine=autopsy))
 
     def started() -> None:
         for address in addresses:

@@ -175,6 +175,20 @@ def admin_listen(value: str, info: ValidationInfo) -> str:
     return value if value in ("auto", "off") else listen(value, info)
 
 
+def dashboard_listen(value: str) -> str:
+    """Return where the dashboard listens: "auto", "off", or "host:port"."""
+    if value in ("auto", "off"):
+        return value
+    if parse_listen(value).path:
+        raise Bad("browsers do not reach a unix socket", '"auto", "off" or "host:port"')
+    return value
+
+
+def incident_file(value: str, info: ValidationInfo) -> str:
+    """Return where incidents are kept: "auto", "memory", or a file."""
+    return value if value in ("auto", "memory") else file(value, info)
+
+
 def host_field(value: str) -> str:
     """Return a value of Host (RFC 9110 section 7.2)."""
     if not re.fullmatch(r"[A-Za-z0-9._~:\[\]-]{1,255}", value):

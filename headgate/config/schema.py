@@ -12,12 +12,14 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from .endpoints import Address, Endpoint, parse_listen, parse_server
+from .incidents import Incidents
 from .notify import Destination, Notify
 from .resilience import Adaptive, Breaker, Ejection, HealthCheck, Queue, RateLimit, Retry, Sticky
 from .statuspage import PublicStatus, StatusPage
 from .telemetry import Telemetry
 from .values import (
     AdminListen,
+    DashboardListen,
     ExactPath,
     FieldName,
     FieldValue,
@@ -133,6 +135,9 @@ class Admin(Table):
 
     listen: AdminListen = "auto"
     """"auto" (a unix socket that `headgate status` finds by itself), "unix:/path", "host:port", or "off"."""
+    dashboard: DashboardListen = "auto"
+    """Where browsers find the dashboard (and the API): "host:port", "off", or "auto": http://127.0.0.1:8600, or the next port
+    up to 8699 that is free. Nowhere when `listen` is "off"."""
     token: File | None = None
     """File with a secret that callers must show; required unless it listens on a unix socket or a loopback address."""
 
@@ -331,6 +336,7 @@ class Config(Table):
     """A whole configuration file."""
 
     gateway: Gateway = Gateway()
+    incidents: Incidents = Incidents()
     telemetry: Telemetry | None = None
     """OpenTelemetry; nothing is told when absent."""
     upstream: dict[str, Upstream] = Field({})

@@ -129,7 +129,7 @@ def _add_gateway(api: FastAPI, control: "Control") -> None:
     )  # fmt: skip
     async def reload() -> Said:
         """Answers when every worker serves by the new configuration."""
-        return {"said": await control.reload()}
+        return {"said": await control.reloading.reload()}
 
     @api.post(
         "/api/upgrade", summary="Start a new version of the program", tags=["gateway"], status_code=202,

@@ -10,7 +10,6 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 import uvloop
@@ -19,19 +18,18 @@ from ..net.channel import Gone
 from ..net.journal import Journal
 from ..net.link import Link
 from ..net.seat import Seat, read_state, write_state
-from ..net.tls import BadTlsFile
 from ..traffic.shared import Gauges
 from .admin import Admin
-from .changedfile import ChangedFile
 from .checks import Checks
-from .desired import Desired, NotApplied
+from .desired import Desired
+from .desk import Desk
 from .peers import Peer, Totals, told_by
+from .reloading import Reloading
 from .standing import Standing
+from .tools import Tools
 
 TICK: Final = 0.2
 """Seconds between looks at what is due."""
-_PATIENCE: Final = 10.0
-"""Seconds within which every worker has to say whether it serves by a new configuration."""
 _MOMENT: Final = 0.01
 _FAREWELL: Final = 1.0
 """Seconds in which the last words of the workers are heard at the end."""
@@ -44,11 +42,12 @@ class Unknown(LookupError):
 class Control:
     """The control process."""
 
-    def __init__(self, seat: Seat, gauges: Gauges, journal: Journal, path: str) -> None:
+    def __init__(self, seat: Seat, gauges: Gauges, journal: Journal, path: str, tools: Tools) -> None:
         """path: of the configuration file, "" without one. Raises ValueError when the present state is none."""
         state = read_state(seat.present)
         self.desired = Desired.of(state)
         self.path = path
+        self.tools = tools
         self.journal = journal
         self.started = time.time()
         self.peers: dict[int, Peer] = {}
@@ -57,41 +56,39 @@ class Control:
             self.totals.restore(state["past"])
         gauges.resume(self.desired.numbers)  # the parent, whose copy it is, knows those of the start only
         self.family: Mapping[str, Any] = {}  # how many workers there are, and what was started again, as the parent has it
-        self.reloaded: dict[str, Any] = {}  # when a reload was last asked for, and what came of it
         self.upgraded: dict[str, Any] = {}  # the same of a new version of the program
-        self._seat, self._gauges = seat, gauges
+        self.seat = seat
         self._loop = asyncio.get_running_loop()
         self._gone = self._loop.create_future()
-        self._reloading, self._reload_waits = asyncio.Lock(), False
-        self._agreed = self.desired  # what the workers serve by: not the one that a reload tries at this moment
+        self.reloading = Reloading(self, gauges)
+        self.desk = Desk(self)
         self._kept = True  # the parent has the present state
-        self._answers: dict[int, asyncio.Future[str]] = {}  # by slot, while a reload waits for them
-        self._checks = Checks(self._heard, journal.note)
+        self.checks = Checks(self._heard, journal.note)
         self._spread = self._orphaned = False  # word of servers is on its way; the parent is gone
-        self._file = ChangedFile(path)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # Running.
 
     async def run(self) -> None:
         """Run until the parent says otherwise, or is gone."""
-        self._loop.add_reader(self._seat.channel.fileno(), self._hear_parent)
+        self._loop.add_reader(self.seat.channel.fileno(), self._hear_parent)
         self._loop.add_signal_handler(signal.SIGUSR1, self.journal.reopen)
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
-        self._checks = self._checks.followed_by(self.desired.config, self.journal.note)
-        self._checks.start()
+        self._loop.add_signal_handler(signal.SIGHUP, self.reloading.soon)
+        self.checks = self.checks.followed_by(self.desired.config, self.journal.note)
+        self.checks.start()
         ticking = self._loop.create_task(self._tick())
-        self._seat.channel.send({"do": "ready"})
+        self.seat.channel.send({"do": "ready"})
         admin = Admin(self)
         admin.start()
         await self._gone
         ticking.cancel()
         await admin.end()
-        self._checks.stop()
+        self.checks.stop()
         if not self._orphaned:
             await self._last_words()
             for line in self.totals.summary(told_by(self.peers.values())):
                 self.journal.note(line)
+        self.desk.close()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine beside everything else."""
@@ -120,18 +117,19 @@ class Control:
                 if peer.behind:
                     peer.tell(self.desired)
             if not self._kept:
-                self._keep()
-            if self.desired.config.gateway.watch and self._file.changed():
-                self._reload_soon()
+                self.keep()
+            self.desk.tick()
+            if self.desired.config.gateway.watch and self.reloading.file_changed():
+                self.reloading.soon()
 
     # The parent.
 
     def _hear_parent(self) -> None:
         while True:
             try:
-                got = self._seat.channel.receive()
+                got = self.seat.channel.receive()
             except Gone:
-                self._loop.remove_reader(self._seat.channel.fileno())
+                self._loop.remove_reader(self.seat.channel.fileno())
                 self._orphaned = True
                 self._end()
                 return
@@ -158,11 +156,11 @@ class Control:
             self._end()
 
     def _ask_for_link(self, slot: int, pid: int) -> None:
-        self._seat.channel.send({"do": "relink", "slot": slot, "pid": pid})
+        self.seat.channel.send({"do": "relink", "slot": slot, "pid": pid})
 
     def ask_parent(self, do: str) -> None:
         """Ask the parent to "stop", to "upgrade" or to "reopen" the logs."""
-        self._seat.channel.send({"do": do})
+        self.seat.channel.send({"do": do})
 
     # The workers.
 
@@ -196,30 +194,47 @@ class Control:
 
     def _bury(self, peer: Peer) -> None:
         self.totals.bury(peer.leave())
-        self._keep()
+        self.keep()
 
     def _hear(self, peer: Peer, message: Mapping[str, Any]) -> None:
         """Take in what a worker says. Raises KeyError, TypeError, ValueError for what makes no sense."""
         if "hello" in message:
-            self._ejected(peer.counted(message["counts"]))
+            self._counted(peer, message["counts"])
             peer.version = peer.sent = int(message["version"])
             peer.tell(self.desired)
             if peer.version == self.desired.version:
-                self._settle(peer, "")
+                self.reloading.settle(peer, "")
         elif "counts" in message:
-            self._ejected(peer.counted(message["counts"]))
+            self._counted(peer, message["counts"])
+        elif "report" in message:
+            self.desk.took(message["report"])
+        elif "event" in message:
+            self._told_of(message["event"])
         elif "ejected" in message:
             self._ejected([message])
         elif "applied" in message or "rejected" in message:
-            self._answered(peer, message)
+            self.reloading.answered(peer, message)
         else:
             raise ValueError(f"nobody knows what {sorted(message)[:3]} means")
+
+    def _counted(self, peer: Peer, counts: Any) -> None:
+        before = peer.counts
+        self._ejected(peer.counted(counts))
+        self.desk.signs.counted(before, counts, time.time())
+
+    def _told_of(self, event: Mapping[str, Any]) -> None:
+        """A worker noticed something that concerns the servers of a name: another DNS answer."""
+        name, text = str(event["name"]), str(event["text"])
+        for upstream, settings in self.desired.config.upstream.items():
+            if any(server.endpoint.host == name for server in settings.servers):
+                self.desk.event(str(event["kind"]), text, upstream)
 
     def _ejected(self, told: Sequence[Mapping[str, Any]]) -> None:
         """A worker ejected servers: so do all."""
         for one in told:
             if self.desired.standings.ejected(one, time.monotonic(), time.time()):
                 self.totals.ejected(one["ejected"], one["server"])
+                self.desk.event("ejected", f"{one['server']} was ejected: {one['why']}", one["ejected"], one["server"])
                 self._changed(one["ejected"], one["server"])
 
     # How servers stand.
@@ -241,11 +256,16 @@ class Control:
         elif event in ("told-up", "ejection-over"):
             standing.until, standing.pardoned = 0.0, time.monotonic()
         if event in ("told-up", "told-down"):
-            self._checks.forget(upstream, label)
+            self.checks.forget(upstream, label)
         standing.health.hear(event, why, time.time())
         self._changed(upstream, label)
-        self.journal.note(f"{upstream}: {label} is {standing.health.state}: {why}")
+        self._say(upstream, label, standing, why)
         return standing
+
+    def _say(self, upstream: str, label: str, standing: Standing, why: str) -> None:
+        text = f"{label} is {standing.health.state}: {why}"
+        self.journal.note(f"{upstream}: {text}")
+        self.desk.event("server", text, upstream, label)
 
     def weigh(self, upstream: str, label: str, weight: int) -> Standing:
         """Give a server another weight, until the next start. Raises Unknown, and ValueError for a weight outside 1 to 1000."""
@@ -255,13 +275,14 @@ class Control:
         standing.weight = weight
         self._changed(upstream, label)
         self.journal.note(f"{upstream}: {label} has weight {weight}")
+        self.desk.event("server", f"{label} was given weight {weight}", upstream, label)
         return standing
 
     def _heard(self, upstream: str, label: str, event: str, why: str) -> None:
         """The active checks have a verdict."""
         standing = self.desired.standings.of.get(upstream, {}).get(label)
         if standing is not None and standing.health.hear(event, why, time.time()):
-            self.journal.note(f"{upstream}: {label} is {standing.health.state}: {why}")
+            self._say(upstream, label, standing, why)
             self._changed(upstream, label)
 
     def _changed(self, _upstream: str, _label: str) -> None:
@@ -275,126 +296,29 @@ class Control:
         for peer in self.peers.values():
             if peer.sent:
                 peer.tell(self.desired)
-        self._keep()
+        self.keep()
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
         """Give the parent the present state to hold, now or as soon as that works."""
         try:
-            fd = write_state({**self._agreed.state(), "past": self.totals.snapshot()})
+            fd = write_state({**self.reloading.agreed.state(), "past": self.totals.snapshot()})
         except OSError:
             self._kept = False
             return
-        self._kept = self._seat.channel.send({"do": "present"}, [fd])
+        self._kept = self.seat.channel.send({"do": "present"}, [fd])
         os.close(fd)
 
     def checked(self, upstream: str) -> dict[str, Any]:
         """Return what the active checks last saw of an upstream's servers, by label; nothing where there are none."""
-        return self._checks.describe(upstream)
-
-    # Another configuration.
-
-    async def reload(self) -> str:
-        """Read the configuration file again and serve by it; return what was done. Raises NotApplied: then nothing changed."""
-        async with self._reloading:
-            self._reload_waits = False
-            try:
-                said = await self._reload()
-            except NotApplied as problem:
-                self._end_reload(False, str(problem), "reload: nothing changed: ")
-                raise
-            self._end_reload(True, said)
-            return said
-
-    def _end_reload(self, ok: bool, said: str, preface: str = "") -> None:
-        self.journal.note(preface + said)
-        self.reloaded = {"at": time.time(), "ok": ok, "said": said}
-        self.totals.reloaded(ok, self.reloaded["at"])
-        self._keep()
-
-    async def _reload(self) -> str:
-        if not self.path:
-            raise NotApplied("this gateway was started without a configuration file (--to), so there is nothing to read again")
-        self._file.read()
-        before, desired = self.desired, self.desired.read(self.path, self._gauges)
-        try:
-            checks = self._checks.followed_by(desired.config)
-        except BadTlsFile as problem:
-            self._gauges.resume(before.numbers)
-            raise NotApplied(str(problem)) from None
-        self.desired = desired
-        refused = await self._push()
-        if refused:
-            await self._go_back(before)
-            raise NotApplied(refused)
-        checks.start(self._checks)
-        self._checks, self._agreed = checks, desired
-        self._keep()
-        self._seat.channel.send({"do": "drain", "seconds": desired.config.gateway.drain})
-        if before.config.gateway.log.errors != desired.config.gateway.log.errors:
-            self.journal.move(desired.config.gateway.log.errors)
-            self._seat.channel.send({"do": "log", "path": desired.config.gateway.log.errors})
-        many = "s" * (len(self.peers) != 1)
-        return f"reload: configuration {desired.version} of {self.path} is served by {len(self.peers)} worker{many}"
-
-    async def _go_back(self, before: Desired) -> None:
-        """Serve by the configuration before again, and let the checks tell anew what they said meanwhile."""
-        self.desired = self._agreed = before.again(self.desired.version + 1)
-        self._gauges.resume(before.numbers)
-        self._checks.forget_all()
-        await self._push()
-        self._keep()
-
-    async def _push(self) -> str:
-        """Send the desired state to every worker; return why one refused it, "" when all took it."""
-        self._answers = {}
-        for peer in self.peers.values():
-            if peer.link is not None:
-                self._answers[peer.slot] = self._loop.create_future()
-                peer.tell(self.desired)
-        if not self._answers:
-            return ""
-        done, late = await asyncio.wait(self._answers.values(), timeout=_PATIENCE)
-        self._answers = {}
-        refusals = [answer.result() for answer in done if answer.result()]
-        if late:
-            refusals.append(f"{len(late)} workers did not answer within {_PATIENCE:g} s")
-        return refusals[0] if refusals else ""
-
-    def _answered(self, peer: Peer, message: Mapping[str, Any]) -> None:
-        """A worker says whether it serves by a state."""
-        version = int(message.get("applied", message.get("rejected", 0)))
-        refused = str(message["why"]) if "rejected" in message else ""
-        if not refused:
-            peer.version = version
-        if version != self.desired.version:
-            return
-        if refused and peer.slot not in self._answers:
-            self.journal.note(f"worker {peer.slot} cannot serve by configuration {version}, and keeps its own: {refused}")
-        self._settle(peer, refused)
-
-    def _settle(self, peer: Peer, refused: str) -> None:
-        """Let a reload know what a worker says to it."""
-        answer = self._answers.get(peer.slot)
-        if answer is not None and not answer.done():
-            answer.set_result(refused)
-
-    def _reload_soon(self) -> None:
-        """Reload; once for all that ask before it begins."""
-        if not self._reload_waits:
-            self._reload_waits = True
-            self.spawn(self._reload_quietly())
-
-    async def _reload_quietly(self) -> None:
-        with suppress(NotApplied):  # it was noted
-            await self.reload()
+        return self.checks.describe(upstream)
 
 
-async def _control(seat: Seat, gauges: Gauges, journal: Journal, path: str) -> None:
-    await Control(seat, gauges, journal, path).run()
+async def _control(seat: Seat, gauges: Gauges, journal: Journal, path: str, tools: Tools) -> None:
+    await Control(seat, gauges, journal, path, tools).run()
 
 
-def run_control(seat: Seat, gauges: Gauges, journal: Journal, path: str) -> int:
+def run_control(seat: Seat, gauges: Gauges, journal: Journal, path: str, tools: Tools) -> int:
     """Be the control process. Return the exit code."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_control(seat, gauges, journal, path))
+        runner.run(_control(seat, gauges, journal, path, tools))
     return 0

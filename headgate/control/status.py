@@ -73,7 +73,7 @@ def _gateway(control: "Control", peers: Sequence[Peer]) -> GatewayStatus:
         "file": control.path,
         "configuration": control.desired.version,
         "draining": all_draining(peers),
-        "reload": {**control.reloaded} if control.reloaded else None,  # type: ignore[typeddict-item]
+        "reload": {**control.reloading.last} if control.reloading.last else None,  # type: ignore[typeddict-item]
         "upgrade": {**control.upgraded} if control.upgraded else None,  # type: ignore[typeddict-item]
     }
 

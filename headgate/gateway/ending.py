@@ -294,7 +294,10 @@ class Ending(UnderWay):
 
     def _record(self) -> None:
         """Write the access line; and let go of the parts that point back here, so that nothing waits for the collector."""
-        self.worker.recorder.ended(self)
+        worker, attempts = self.worker, self.attempts
+        worker.recorder.ended(self)
+        if self.cause is not None or self.status > 501 or len(attempts) != 1 or attempts[0].signal is not None:
+            worker.reporting.ended(self, worker.wall())
         if self.held:
             for gauge in self.held:
                 gauge.down()

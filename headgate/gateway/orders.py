@@ -11,6 +11,7 @@ from ..net.channel import Gone
 from ..net.link import Link
 from ..net.seat import Seat
 from ..render.page import BadTemplate
+from .reporting import EVERY as REPORT_EVERY
 from .tally import tally
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ class Orders:
         self._dropped = 0  # messages that could not be said
         self._joining: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._reporting: asyncio.TimerHandle | None = None
         worker.tell = self.tell
 
     def begin(self) -> None:
         """Listen to the other processes."""
         self._worker.loop.add_reader(self._seat.channel.fileno(), self._hear_parent)
         self._timer = self._worker.loop.call_later(EVERY, self._report)
+        self._reporting = self._worker.loop.call_later(REPORT_EVERY, self._report_failures)
 
     def ready(self) -> None:
         """Tell the parent that connections are accepted."""
@@ -56,9 +59,11 @@ class Orders:
     def end(self) -> None:
         """Say the last word."""
         self._worker.loop.remove_reader(self._seat.channel.fileno())
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._reporting):
+            if timer is not None:
+                timer.cancel()
         if self._link is not None:
+            self._send_failures(self._link)
             self._link.send({"counts": self._tally(), "last": True}, important=True)
 
     def _tally(self) -> dict[str, Any]:
@@ -141,3 +146,13 @@ class Orders:
     def _report(self) -> None:
         self._timer = self._worker.loop.call_later(EVERY, self._report)
         self.tell({"counts": self._tally()})
+
+    def _report_failures(self) -> None:
+        self._reporting = self._worker.loop.call_later(REPORT_EVERY, self._report_failures)
+        if self._link is not None and self._link.takes:  # else they are counted on until somebody listens
+            self._send_failures(self._link)
+
+    def _send_failures(self, link: Link) -> None:
+        report = self._worker.reporting.take(self._worker.wall())
+        if report is not None:
+            link.send({"report": report}, important=True)

@@ -7,8 +7,11 @@ thousand costs as much to tell as a hundred. What does not fit into the bounds i
 from hashlib import blake2b
 from typing import Any, Final
 
+from ..diagnose.classify import classify
+from ..model.cause import Cause
 from ..model.exchange import Exchange
-from ..model.phases import ADMIT, PHASES
+from ..model.phases import ADMIT, HEAD, PHASES
+from ..model.signals import ANSWERED
 from ..render.record import record
 
 EVERY: Final = 0.25
@@ -19,6 +22,9 @@ _CLIENTS: Final = 64
 _SAMPLES: Final = 2
 _ALL_SAMPLES: Final = 16
 """Bounds of one report: groups, routes and clients of a group, samples of a group and of all."""
+
+_UNAVAILABLE: Final = (502, 503, 504)
+"""Statuses by which a server itself says that it, or what is behind it, cannot serve. A 500 is a matter of its program."""
 
 Key = tuple[str, str, str, int]
 """Upstream, server, cause, phase."""
@@ -48,7 +54,7 @@ class Reporting:
 
     def ended(self, exchange: Exchange, wall: float) -> None:
         """Take in an exchange of which something failed, at its end (wall-clock seconds)."""
-        cause = exchange.cause
+        cause = exchange.cause or _answered(exchange)
         keys = [
             (attempt.upstream, attempt.server, attempt.cause.code, attempt.phase)
             for attempt in exchange.attempts
@@ -83,7 +89,9 @@ class Reporting:
             group.clients.add(blake2b(exchange.client.encode("utf-8", "replace"), digest_size=8, key=self._secret).hexdigest())
         if len(group.samples) < _SAMPLES and self._samples < _ALL_SAMPLES:
             self._samples += 1
+            before, exchange.cause = exchange.cause, exchange.cause or _answered(exchange)
             group.samples.append(record(exchange, wall))
+            exchange.cause = before
 
     def take(self, wall: float) -> dict[str, Any] | None:
         """Return what is to be told, as JSON has it, and begin anew; None when nothing failed."""
@@ -93,6 +101,21 @@ class Reporting:
         dropped, self.dropped = self.dropped, 0
         self._samples = 0
         return {"at": wall, "dropped": dropped, "groups": [_told(key, group) for key, group in groups.items()]}
+
+
+def _answered(exchange: Exchange) -> Cause | None:
+    """Return the cause where the last try was answered by a server's own 502, 503 or 504, which was relayed; else None.
+
+    Such an answer ends nothing in the gateway. The try is given its cause here, once everything else is done with it.
+    """
+    last = exchange.attempts[-1] if exchange.attempts else None
+    if last is None or last.status not in _UNAVAILABLE or exchange.status != last.status or exchange.outcome != "served":
+        return None
+    if last.cause is None:
+        last.phase, last.signal = HEAD, ANSWERED
+        last.facts = {**(last.facts or {}), "status": last.status}
+        last.cause = classify(HEAD, ANSWERED, last.facts)
+    return last.cause
 
 
 def _told(key: Key, group: _Group) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from .forwarding import within
 from .group import Group
 from .pool import Server
 from .recorder import Recorder
+from .reporting import Reporting
 from .retrying import Retrying
 from .router import Router
 from .servers import make_all_servers
@@ -64,7 +65,8 @@ class Worker:
         self.router: Router = Router(())
         self.counting = counting or Counting.alone()
         self.recorder = Recorder(config.gateway.log, loop.call_soon)
-        self.resolver = Resolver(config.gateway.dns)
+        self.reporting = Reporting(self.counting.secret)
+        self.resolver = self._resolver(config)
         self.secured = config.gateway.tls is not None
         self._unique = secrets.token_hex(4).encode()
         self._context = server_context(config.gateway.tls) if config.gateway.tls is not None else None
@@ -87,7 +89,7 @@ class Worker:
         """
         now, then = self.config.gateway, config.gateway
         errors = Errors(then)
-        resolver = self.resolver if then.dns == now.dns else Resolver(then.dns)
+        resolver = self.resolver if then.dns == now.dns else self._resolver(config)
         servers = make_all_servers(config, self, resolver)
         if self._context is not None and then.tls is not None:
             server_context(then.tls)  # a try, so that nothing has changed when it fails
@@ -164,6 +166,17 @@ class Worker:
         ]
         for group, servers in understood:
             group.told(servers)
+
+    def _resolver(self, config: Config) -> Resolver:
+        resolver = Resolver(config.gateway.dns)
+        resolver.changed = self._name_changed
+        return resolver
+
+    def _name_changed(self, name: str, before: tuple[str, ...], now: tuple[str, ...]) -> None:
+        """A server's name leads elsewhere: what fails from now on may fail for that."""
+        lists = [", ".join(addresses[:8]) + ", ..." * (len(addresses) > 8) for addresses in (before, now)]
+        text = f"DNS: {name} is now {lists[1]}, and was {lists[0]}" if now else f"DNS: {name} exists no more, and was {lists[0]}"
+        self.tell({"event": {"kind": "dns", "name": name, "text": text}})
 
     # Clients.
 

@@ -65,7 +65,7 @@ def whole(read: Read, one: Incident, events: list[Event], verdicts: list[tuple[f
     told["actions"] = [dict(action) for action in one.actions]
     told["seconds"] = _series(read, "second", one.id, one.pending.seconds)
     told["minutes"] = _series(read, "minute", one.id, one.pending.all_minutes())
-    told["samples"] = _samples(read, one)
+    told["samples"] = samples(read, one)
     kept = read("SELECT at, body FROM verdict WHERE incident = ? ORDER BY rowid", (one.id,))
     told["verdicts"] = [{"at": at, "verdict": json.loads(text)} for at, text in (*kept, *verdicts)]
     told["events"] = _events(read, one, events)
@@ -81,7 +81,7 @@ def _series(read: Read, table: str, id: str, waiting: dict[int, list[int]]) -> l
     return [[at, *series[at]] for at in sorted(series)]
 
 
-def _samples(read: Read, one: Incident) -> list[Any]:
+def samples(read: Read, one: Incident) -> list[Any]:
     """Return the samples that are kept, oldest first."""
     rows = read("SELECT number, body FROM sample WHERE incident = ? ORDER BY number", (one.id,))
     kept = {number: json.loads(text) for number, text in rows}

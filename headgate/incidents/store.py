@@ -267,6 +267,16 @@ class Store:
         id = normal_id(id)
         return self._ledger.live.get(id) or self._fetch(id)
 
+    def summary(self, id: str) -> dict[str, Any] | None:
+        """Return what lists show of an incident; None where there is none."""
+        one = self._peek(id)
+        return summary(one) if one is not None else None
+
+    def samples(self, id: str) -> list[dict[str, Any]]:
+        """Return the exchanges that are kept of an incident, oldest first."""
+        one = self._peek(id)
+        return queries.samples(self._file.read, one) if one is not None else []
+
     def incident(self, id: str) -> dict[str, Any] | None:
         """Return all that is known of an incident, as JSON has it; None where there is none."""
         one = self._peek(id)

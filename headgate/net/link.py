@@ -67,10 +67,16 @@ class Link(asyncio.Protocol):
         if ended is not None:
             ended(why)
 
+    @property
+    def takes(self) -> bool:
+        """Whether a message that is sent now is not dropped."""
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and transport.get_write_buffer_size() <= WAITING
+
     def send(self, message: dict[str, Any], *, important: bool = False) -> bool:
         """Send a message; False (and counted) when it was dropped. important: may go beyond the bound, as few messages do."""
         transport = self._transport
-        if transport is None or transport.is_closing() or (not important and transport.get_write_buffer_size() > WAITING):
+        if transport is None or transport.is_closing() or not (important or self.takes):
             self.dropped += 1
             return False
         data = json.dumps(message).encode()

@@ -1,6 +1,7 @@
 """Owns what the gateway knows of names: addresses in memory, asked again ahead of their expiry, and kept when DNS fails."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
@@ -56,12 +57,13 @@ class Addresses:
 class _Entry:
     """What is known of one name."""
 
-    __slots__ = ("addresses", "asked", "expires", "failure", "good_until", "name", "ready", "task", "timer", "used")
+    __slots__ = ("addresses", "asked", "expires", "failure", "good_until", "known", "name", "ready", "task", "timer", "used")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.addresses: Addresses | None = None
         self.failure: Unresolved | None = None
+        self.known: frozenset[Address] = frozenset()  # the last complete answer
         self.expires = 0.0  # until when addresses or failure stand
         self.good_until = 0.0  # until when the addresses may stand in
         self.asked = -FOREVER
@@ -69,6 +71,10 @@ class _Entry:
         self.task: asyncio.Task[None] | None = None
         self.ready: asyncio.Future[None] | None = None  # first usable result of the running task
         self.timer: asyncio.TimerHandle | None = None
+
+
+Changed = Callable[[str, tuple[str, ...], tuple[str, ...]], object]
+"""Takes a name, its addresses before, and those it has now."""
 
 
 class Resolver:
@@ -81,6 +87,7 @@ class Resolver:
         self._conf = WatchedFile(resolv_conf, parse_resolv_conf)
         self._hosts = Hosts(settings.hosts_file)
         self._entries: dict[str, _Entry] = {}
+        self.changed: Changed | None = None  # hears when a name has other addresses than before, or none any more
 
     def lookup(self, name: str) -> Addresses | None:
         """Return the addresses if they are in memory: literal, in the hosts file, or resolved and still good."""
@@ -247,6 +254,13 @@ class Resolver:
         entry.failure = None
         entry.expires = expires
         entry.good_until = expires + self._settings.keep_stale
+        if not partial:
+            self._compare(entry, frozenset(addresses))
+
+    def _compare(self, entry: _Entry, found: frozenset[Address]) -> None:
+        before, entry.known = entry.known, found
+        if before and before != found and self.changed is not None:
+            self.changed(entry.name, *(tuple(sorted(address for _, address in of)) for of in (before, found)))
 
     def _fail(self, entry: _Entry, failure: Unresolved) -> None:
         now = monotonic()
@@ -256,6 +270,8 @@ class Resolver:
             entry.expires = min(now + ASK_AGAIN + self._settings.timeout, entry.good_until)
             entry.addresses = replace(entry.addresses, trouble=failure, expires=entry.expires, partial=False)
             return
+        if failure.certain:
+            self._compare(entry, frozenset())
         entry.addresses = None
         entry.failure = failure
         entry.expires = now + (min(max(failure.ttl, FAILURE_TTL), NEGATIVE_TTL_MAX) if failure.certain else FAILURE_TTL)

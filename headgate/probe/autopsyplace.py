@@ -165,10 +165,12 @@ def _nobody(place: Place, mine: Sequence[Listening], ip: str, port: int, sockets
 
 
 def _family() -> set[int]:
-    """Return the processes of the gateway itself: this one, its parent and its children."""
+    """Return the processes of the gateway itself: this one, its parent, and the children of both."""
     try:
         me = psutil.Process()
-        return {me.pid, me.ppid(), *(one.pid for one in me.children())}
+        parent = me.parent()
+        relatives = [*me.children(), *([parent, *parent.children()] if parent is not None and parent.pid > 1 else ())]
+        return {me.pid, me.ppid(), *(one.pid for one in relatives)}
     except psutil.Error:
         return {os.getpid()}
 

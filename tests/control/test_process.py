@@ -559,7 +559,7 @@ def test_a_storm_of_reloads(gate):
 
 
 def test_a_worker_that_stands_still_fails_a_reload_and_catches_up(gate):
-    one = gate(before="import headgate.control.process as p\np._PATIENCE = 0.5")
+    one = gate(before="import headgate.control.reloading as p\np._PATIENCE = 0.5")
     second = one.workers()[1]
     os.kill(second, signal.SIGSTOP)
     try:
@@ -576,7 +576,7 @@ def test_a_worker_that_stands_still_fails_a_reload_and_catches_up(gate):
 def test_a_worker_that_dies_of_a_reload_fails_it(gate, tmp_path):
     one = gate(
         before=f"""
-import headgate.control.process as p, headgate.gateway.worker as w, os
+import headgate.control.reloading as p, headgate.gateway.worker as w, os
 p._PATIENCE = 1.5
 apply = w.Worker.apply
 def deadly(self, *rest):

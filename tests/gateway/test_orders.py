@@ -33,6 +33,11 @@ class Worker:
         self.trouble: Exception | None = None
         self.recorder = SimpleNamespace(note=self.did.append)
         self.tell: Any = None
+        self.failed: list[dict[str, Any]] = []  # reports that wait
+        self.reporting = SimpleNamespace(take=lambda at: self.failed.pop(0) if self.failed else None)
+
+    def wall(self) -> float:
+        return 7.0
 
     def stop(self) -> None:
         self.did.append("ends" if self.stopping else "stops")
@@ -279,3 +284,32 @@ def test_without_a_link_nothing_is_told_and_nothing_fails(play):
         assert scene.worker.did == []
 
     play(part)
+
+
+# Failures.
+
+
+def test_failures_wait_until_somebody_listens_and_the_last_ones_are_told_at_the_end():
+    async def whole():
+        scene = Scene()
+        try:
+            scene.worker.failed += [{"groups": [1]}]
+            await asyncio.sleep(2.5 * module.REPORT_EVERY)
+            assert scene.worker.failed
+            scene.link()
+            heard = await scene.hears()
+            assert "hello" in heard
+            while "report" not in heard:
+                heard = await scene.hears()
+            assert heard == {"report": {"groups": [1]}}
+            scene.worker.failed += [{"groups": [2]}]
+            scene.orders.end()
+            reports = []
+            while not heard.get("last"):
+                heard = await scene.hears()
+                reports.append(heard.get("report"))
+            assert {"groups": [2]} in reports
+        finally:
+            scene.control and scene.control.close()
+
+    asyncio.run(whole())
