@@ -289,27 +289,23 @@ def test_without_a_link_nothing_is_told_and_nothing_fails(play):
 # Failures.
 
 
-def test_failures_wait_until_somebody_listens_and_the_last_ones_are_told_at_the_end():
-    async def whole():
-        scene = Scene()
-        try:
-            scene.worker.failed += [{"groups": [1]}]
-            await asyncio.sleep(2.5 * module.REPORT_EVERY)
-            assert scene.worker.failed
-            scene.link()
+def test_failures_wait_until_somebody_listens_and_the_last_ones_are_told_at_the_end(play):
+    async def part(scene):
+        scene.worker.failed += [{"groups": [1]}]
+        await asyncio.sleep(2.5 * module.REPORT_EVERY)
+        assert scene.worker.failed
+        scene.link()
+        heard = await scene.hears()
+        assert "hello" in heard
+        while "report" not in heard:
             heard = await scene.hears()
-            assert "hello" in heard
-            while "report" not in heard:
-                heard = await scene.hears()
-            assert heard == {"report": {"groups": [1]}}
-            scene.worker.failed += [{"groups": [2]}]
-            scene.orders.end()
-            reports = []
-            while not heard.get("last"):
-                heard = await scene.hears()
-                reports.append(heard.get("report"))
-            assert {"groups": [2]} in reports
-        finally:
-            scene.control and scene.control.close()
+        assert heard == {"report": {"groups": [1]}}
+        scene.worker.failed += [{"groups": [2]}]
+        scene.orders.end()
+        reports = []
+        while not heard.get("last"):
+            heard = await scene.hears()
+            reports.append(heard.get("report"))
+        assert {"groups": [2]} in reports
 
-    asyncio.run(whole())
+    play(part)
