@@ -175,7 +175,7 @@ class Downstream(asyncio.Protocol):
             self._refuse(_SIGNALS[refused.kind], refused.facts, data)
             return
         self._head_began = 0.0
-        flow = self.flow = Flow(self, worker.reference(), worker.clock())
+        flow = self.flow = worker.flow(self, worker.reference(), worker.clock())
         length = head.length
         if length == 0:
             self._reader = self._hold

@@ -101,6 +101,7 @@ class Hedge:
         self.conn = conn
         attempt, flow = self.attempt, self._flow
         head, worker = flow.head, flow.worker
+        flow.mark(attempt)
         host = self.group.host_for(head.host, conn.server)
         data = request_lines(head, host, flow.down.forwarding(head), flow.reference, worker.via[head.minor])
         attempt.phase, attempt.sent = SEND, len(data)

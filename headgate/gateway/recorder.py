@@ -14,7 +14,7 @@ from ..config.schema import Log
 from ..model.exchange import Attempt, Exchange
 from ..model.signals import CIRCUIT, LIMIT, OVERLOAD, RATE
 from ..net.logfile import LogFile
-from ..render.access_log import combined_line, json_line
+from ..render.access_log import combined_line, json_line, traced_json_line
 from ..render.error_log import error_line
 from ..wire.fields import find
 from .counts import Counts
@@ -34,7 +34,9 @@ class Recorder:
         self._soon = soon
         self._access = LogFile(settings.access, standard=1) if settings.access != "off" else None
         self._errors = LogFile(settings.errors, standard=2)
-        self._line = {"json": self._json, "combined": self._combined}[settings.format]
+        self._format = settings.format
+        self._line = self._json
+        self.trace(False)
         self._lines: list[bytes] = []
         self._error_lines: list[str] = []
         self._shed: Counter[str] = Counter()  # requests that were shed in this second, by cause
@@ -88,8 +90,16 @@ class Recorder:
             if len(self._lines) >= _BATCH:
                 self.flush()
 
+    def trace(self, on: bool) -> None:
+        """Let access lines tell of traces from now on, or leave it; not in the combined form, which has no place for it."""
+        json = self._traced_json if on else self._json
+        self._line = {"json": json, "combined": self._combined}[self._format]
+
     def _json(self, exchange: Exchange) -> bytes:
         return json_line(exchange, self.now())
+
+    def _traced_json(self, exchange: Exchange) -> bytes:
+        return traced_json_line(exchange, self.now())
 
     def _combined(self, exchange: Exchange) -> bytes:
         raw: bytes = getattr(exchange, "raw", b"")

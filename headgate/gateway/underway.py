@@ -91,6 +91,9 @@ class UnderWay(Exchange):
     def refuse(self, signal: str, facts: Facts | None = None) -> None:
         """The request ends before any try, or for want of a server for another."""
 
+    def mark(self, attempt: Attempt) -> None:
+        """The head is about to go to the server of this try: exchanges that are traced let it say so."""
+
     # The time of one try, until its connection stands.
 
     def bound_try(self) -> None:

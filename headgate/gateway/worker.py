@@ -36,6 +36,7 @@ from .tls import renew, server_context
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ORPHAN: Final = 1.0
+from .tracing import Traced, Tracer
 """Seconds that exchanges have to end when the parent is gone."""
 
 
@@ -60,10 +61,13 @@ class Worker:
         self.deadlines = Deadlines(self.clock)
         self.clients: set[Downstream] = set()
         self.stopping = False
+        self.hand_over: Callable[[dict[str, Any]], bool] = lambda message: False  # the same for what may be lost
         self.groups: dict[str, Group] = {}
         self._leaving: list[Group] = []  # replaced, and requests may still wait in them
         self.router: Router = Router(())
         self.counting = counting or Counting.alone()
+        self.tracer: Tracer | None = None
+        self.flow: type[Flow] = Flow  # what exchanges are: traced ones where telemetry is configured
         self.recorder = Recorder(config.gateway.log, loop.call_soon)
         self.reporting = Reporting(self.counting.secret)
         self.resolver = self._resolver(config)
@@ -115,6 +119,7 @@ class Worker:
         self.limits = gateway.limits
         self.wire_limits = WireLimits.of(gateway.limits)
         self.client_timeouts = {**gateway.timeouts.model_dump(), "linger": LINGER}
+        self._trace(config)
         self.trusted_proxies = gateway.trusted_proxies
         self.details_for = gateway.details_for
         self.name = gateway.name
@@ -132,6 +137,15 @@ class Worker:
         old = self.groups
         self.groups = {
             name: old[name] if name in old and servers[name] is old[name].servers
+    def _trace(self, config: Config) -> None:
+        """Begin to trace exchanges, or leave it: from the next one on."""
+        settings = config.telemetry
+        if settings is None:
+            self.tracer, self.flow = None, Flow
+        elif self.tracer is None or settings != self.config.telemetry:
+            self.tracer, self.flow = Tracer(settings, self), Traced
+        self.recorder.trace(self.tracer is not None)
+
             else Group(name, settings, self, servers[name], old.get(name))
             for name, settings in config.upstream.items()
         }  # fmt: skip

@@ -6,6 +6,7 @@ Times are seconds of the monotonic clock, sizes are bytes, and -1 means "did not
 
 from .cause import Cause
 from .facts import Facts
+from .trace import Trace
 
 NEVER = -1.0
 """A time that did not happen."""
@@ -79,6 +80,11 @@ class Exchange:
         self.head_sent = 0  # those of the head and of interim responses
         self.t_begin = now
         self.t_end = NEVER
+
+    @property
+    def trace(self) -> Trace | None:
+        """Its place in a trace, where exchanges are traced: those that are have an attribute of this name."""
+        return None
 
 
 OUTCOMES = (

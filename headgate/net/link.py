@@ -13,6 +13,8 @@ LARGEST: Final = 16 << 20
 """Bytes of one message: a configuration may have 4 MiB, and JSON escapes it."""
 WAITING: Final = 4 << 20
 """Bytes that may wait for the other process before further messages are dropped."""
+KEEPING_UP: Final = 256 << 10
+"""Bytes that may wait before what is not important is not even sent."""
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -72,6 +74,12 @@ class Link(asyncio.Protocol):
         """Whether a message that is sent now is not dropped."""
         transport = self._transport
         return transport is not None and not transport.is_closing() and transport.get_write_buffer_size() <= WAITING
+
+    @property
+    def idle(self) -> bool:
+        """Whether the other end keeps up: hardly anything waits for it."""
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and transport.get_write_buffer_size() <= KEEPING_UP
 
     def send(self, message: dict[str, Any], *, important: bool = False) -> bool:
         """Send a message; False (and counted) when it was dropped. important: may go beyond the bound, as few messages do."""

@@ -64,6 +64,14 @@ def json_line(exchange: Exchange, now_text: str) -> bytes:
     )
 
 
+def traced_json_line(exchange: Exchange, now_text: str) -> bytes:
+    """Return the same line with the exchange's place in a trace, where it has one."""
+    line, trace = json_line(exchange, now_text), exchange.trace
+    if trace is None:
+        return line
+    return line[:-2] + f', "trace_id": "{trace.trace_id}", "span_id": "{trace.span_id}"}}\n'.encode("ascii")
+
+
 @lru_cache(4096)
 def _place(route: str, upstream: str, address: str) -> bytes:
     """Return the members that say where a request went: the same for most requests."""
@@ -124,7 +132,12 @@ def _of_servers(attempts: list[Attempt]) -> str:
 def _try(attempt: Attempt) -> str:
     cause = attempt.cause.code if attempt.cause else None
     names = _names(attempt.server, attempt.address, attempt.phase, attempt.signal, cause, attempt.verdict)
-    return f'{{{names}, "ms": {_between(attempt.t_start, attempt.t_end)}}}'
+    start = attempt.t_start
+    return (
+        f'{{{names}, "ms": {_between(start, attempt.t_end)}, "resolve_ms": {_between(start, attempt.t_resolved)}, '
+        f'"connect_ms": {_between(start, attempt.t_connected)}, "tls_ms": {_between(start, attempt.t_secured)}, '
+        f'"send_ms": {_between(start, attempt.t_sent)}, "head_ms": {_between(start, attempt.t_head)}}}'
+    )
 
 
 @lru_cache(1024)

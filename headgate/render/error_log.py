@@ -45,8 +45,16 @@ def error_line(exchange: Exchange, attempt: Attempt | None, now_text: str) -> st
         f"{_where(exchange, attempt) if attempt is not None else ''}"
         f"{_pair('reference', exchange.reference)}{_pair('client', exchange.client)}"
         f"{_pair('host', exchange.host.decode('latin-1'))}{_pair('request', _request(exchange))}"
-        f"{_often('route', exchange.route)}"
+        f"{_often('route', exchange.route)}{_trace(exchange, attempt)}"
     )
+
+
+def _trace(exchange: Exchange, attempt: Attempt | None) -> str:
+    """Return the pairs that name the span of the attempt, or of the exchange, where it is part of a trace."""
+    trace = exchange.trace
+    if trace is None:
+        return ""
+    return f" trace_id={trace.trace_id} span_id={trace.span_of(attempt) if attempt is not None else trace.span_id}"
 
 
 def _where(exchange: Exchange, attempt: Attempt) -> str:

@@ -33,6 +33,7 @@ class Worker:
         self.trouble: Exception | None = None
         self.recorder = SimpleNamespace(note=self.did.append)
         self.tell: Any = None
+        self.tracer: Any = None
         self.failed: list[dict[str, Any]] = []  # reports that wait
         self.reporting = SimpleNamespace(take=lambda at: self.failed.pop(0) if self.failed else None)
 

@@ -72,6 +72,7 @@ def test_failed_attempts_are_listed():
     assert row["tries"][0] == {
         "server": "http://app:3000", "address": "10.0.0.4:3000", "phase": "connect", "signal": "refused",
         "cause": "connection-refused", "verdict": "again: nothing was sent", "ms": 0.5,
+        "resolve_ms": None, "connect_ms": None, "tls_ms": None, "send_ms": None, "head_ms": None,
     }  # fmt: skip
     assert row["tries"][1]["signal"] is None
 
