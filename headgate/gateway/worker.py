@@ -24,6 +24,7 @@ from .deadlines import TICK, Deadlines
 from .descriptors import affordable
 from .door import Door
 from .downstream import LINGER, Downstream
+from .flow import Flow
 from .forwarding import within
 from .group import Group
 from .pool import Server
