@@ -34,10 +34,10 @@ from .retrying import Retrying
 from .router import Router
 from .servers import make_all_servers
 from .tls import renew, server_context
+from .tracing import Traced, Tracer
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ORPHAN: Final = 1.0
-from .tracing import Traced, Tracer
 """Seconds that exchanges have to end when the parent is gone."""
 
 
@@ -59,16 +59,16 @@ class Worker:
         self.clock: Callable[[], float] = time.monotonic
         self.wall: Callable[[], float] = time.time
         self.tell: Callable[[dict[str, Any]], object] = lambda message: None  # to the control process, where there is one
+        self.hand_over: Callable[[dict[str, Any]], bool] = lambda message: False  # the same for what may be lost
         self.deadlines = Deadlines(self.clock)
         self.clients: set[Downstream] = set()
         self.stopping = False
-        self.hand_over: Callable[[dict[str, Any]], bool] = lambda message: False  # the same for what may be lost
         self.groups: dict[str, Group] = {}
+        self.tracer: Tracer | None = None
+        self.flow: type[Flow] = Flow  # what exchanges are: traced ones where telemetry is configured
         self._leaving: list[Group] = []  # replaced, and requests may still wait in them
         self.router: Router = Router(())
         self.counting = counting or Counting.alone()
-        self.tracer: Tracer | None = None
-        self.flow: type[Flow] = Flow  # what exchanges are: traced ones where telemetry is configured
         self.recorder = Recorder(config.gateway.log, loop.call_soon)
         self.reporting = Reporting(self.counting.secret)
         self.resolver = self._resolver(config)
@@ -116,11 +116,11 @@ class Worker:
     def _apply(self, config: Config, errors: Errors, servers: Mapping[str, list[Server]]) -> None:
         """Take over what is ready. servers: of each upstream."""
         gateway = config.gateway
+        self._trace(config)
         self.config = config
         self.limits = gateway.limits
         self.wire_limits = WireLimits.of(gateway.limits)
         self.client_timeouts = {**gateway.timeouts.model_dump(), "linger": LINGER}
-        self._trace(config)
         self.trusted_proxies = gateway.trusted_proxies
         self.details_for = gateway.details_for
         self.name = gateway.name
@@ -133,11 +133,6 @@ class Worker:
         self._regroup(config, servers)
         self._reroute(config)
 
-    def _regroup(self, config: Config, servers: Mapping[str, list[Server]]) -> None:
-        """Make the groups anew where something changed for them."""
-        old = self.groups
-        self.groups = {
-            name: old[name] if name in old and servers[name] is old[name].servers
     def _trace(self, config: Config) -> None:
         """Begin to trace exchanges, or leave it: from the next one on."""
         settings = config.telemetry
@@ -147,6 +142,11 @@ class Worker:
             self.tracer, self.flow = Tracer(settings, self), Traced
         self.recorder.trace(self.tracer is not None)
 
+    def _regroup(self, config: Config, servers: Mapping[str, list[Server]]) -> None:
+        """Make the groups anew where something changed for them."""
+        old = self.groups
+        self.groups = {
+            name: old[name] if name in old and servers[name] is old[name].servers
             else Group(name, settings, self, servers[name], old.get(name))
             for name, settings in config.upstream.items()
         }  # fmt: skip
