@@ -292,12 +292,28 @@ class Ending(UnderWay):
         self._record()
         self.down.done(close=bool(connection), linger=True)
 
+    def answer_plainly(self, status: bytes, fields: bytes, body: bytes) -> None:
+        """Answer what was asked of the gateway itself. status: with its reason; fields: whole header lines."""
+        self.status = int(status[:3])
+        self.outcome = "answered"
+        self.t_end = self.worker.clock()
+        keep = self._keep and self.request_done and not self.worker.stopping and not self.down.surplus_connection
+        connection = b"" if keep and self.version else b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
+        head = b"HTTP/1.1 %b\r\nDate: %b\r\nServer: headgate\r\n%b%b%bContent-Length: %d\r\n\r\n" % (
+            status, self.worker.recorder.http_date(), fields, self.notes, connection, len(body),
+        )  # fmt: skip
+        self.head_sent = len(head)
+        self.write(head if self.method == b"HEAD" else head + body)
+        self._record()
+        self.down.done(close=not keep, linger=True)
+
     def _record(self) -> None:
         """Write the access line; and let go of the parts that point back here, so that nothing waits for the collector."""
         worker, attempts = self.worker, self.attempts
         worker.recorder.ended(self)
         if self.cause is not None or self.status > 501 or len(attempts) != 1 or attempts[0].signal is not None:
             worker.reporting.ended(self, worker.wall())
+            worker.public.ended(self)
         if self.held:
             for gauge in self.held:
                 gauge.down()

@@ -200,6 +200,10 @@ class Gate:
         if self._room is not None and len(self._room):
             self._group.worker.loop.call_soon(self.advance)
 
+    def shut_for(self, now: float) -> float:
+        """Return for how many seconds the circuit lets nobody in; 0 where it may be asked."""
+        return self._breaker.retry_after(now) if self._breaker is not None else 0.0
+
     def forget(self, flow: "UnderWay") -> None:
         """A waiting request waits no more."""
         if self._room is not None:

@@ -40,9 +40,9 @@ class Group:
     """One upstream of the configuration."""
 
     __slots__ = (
-        "_key", "_plain", "_policy", "_shares", "_told", "attentive", "bad_statuses", "checks_bodies", "clock",
+        "_attends", "_key", "_plain", "_policy", "_shares", "_told", "attentive", "bad_statuses", "checks_bodies", "clock",
         "gate", "name", "notes", "outliers", "panic", "replaced", "requests", "retries", "retries_refused",
-        "retrying", "servers", "settings", "sticky", "timed", "tls_files", "usable", "worker",
+        "retrying", "servers", "serving", "settings", "sticky", "timed", "tls_files", "usable", "worker",
     )  # fmt: skip
 
     servers: list[Server]
@@ -66,6 +66,7 @@ class Group:
         self.retrying = Retrying.like(settings.retry, before.retrying if before is not None else None)
         self.sticky = _sticky(settings, worker)
         self.servers = servers
+        self.serving = worker.public.serving(name)  # what visitors saw of it
         self.usable: list[Server] = []
         self.notes = False  # there is something to be told beside responses
         self.panic = False  # no server looks usable, so all are asked
@@ -86,7 +87,8 @@ class Group:
         for server, about in zip(servers, settings.servers, strict=True):
             self._join(server, about)
         self.gate = Gate.of(self)
-        self.attentive = self.timed or self.gate is not None or bool(self.bad_statuses)  # each response has to be told of
+        self._attends = self.timed or self.gate is not None or bool(self.bad_statuses)  # each response has to be told of
+        self.attentive = self._attends or self.serving.run > 0  # so does the first after failures
         self._arrange()
 
     def _join(self, server: Server, settings: schema.Server) -> None:
@@ -220,7 +222,13 @@ class Group:
         """Count what a server answered."""
         if server.answered:
             self.outliers.good(server.record, now, server.answered)
+            self.attentive = self._attends
+            self.serving.answered(now, server.answered)
             server.answered = 0
+
+    def attend(self) -> None:
+        """A visitor got an error: the next one who gets none is to be told of at once."""
+        self.attentive = True
 
     def turn(self) -> None:
         """Do what has to be done about once a second: ejections end, servers warm up, what is known grows old."""

@@ -34,7 +34,7 @@ class Orders:
         self._joining: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._reporting: asyncio.TimerHandle | None = None
-        worker.tell, worker.hand_over = self.tell, self.hand_over
+        worker.tell = self.tell
 
     def begin(self) -> None:
         """Listen to the other processes."""
@@ -56,18 +56,12 @@ class Orders:
         if self._link is None or not self._link.send(message):
             self._dropped += 1
 
-    def hand_over(self, message: dict[str, Any]) -> bool:
-        """Tell the control process something that may be lost: only while it keeps up, so that nothing else has to wait."""
-        return self._link is not None and self._link.idle and self._link.send(message)
-
     def end(self) -> None:
         """Say the last word."""
         self._worker.loop.remove_reader(self._seat.channel.fileno())
         for timer in (self._timer, self._reporting):
             if timer is not None:
                 timer.cancel()
-        if self._worker.tracer is not None:
-            self._worker.tracer.flush()
         if self._link is not None:
             self._send_failures(self._link)
             self._link.send({"counts": self._tally(), "last": True}, important=True)
@@ -134,6 +128,8 @@ class Orders:
             self._take(message["state"])
         elif message["do"] == "servers":
             self._worker.told(message["servers"])
+        elif message["do"] == "public":
+            self._worker.public.told(message["upstreams"])
         else:
             raise ValueError(f"nobody knows how to {message['do']!r}")
 
@@ -157,6 +153,8 @@ class Orders:
         self._reporting = self._worker.loop.call_later(REPORT_EVERY, self._report_failures)
         if self._link is not None and self._link.takes:  # else they are counted on until somebody listens
             self._send_failures(self._link)
+            if (seen := self._worker.public.take()) is not None:
+                self._link.send({"public": seen})
 
     def _send_failures(self, link: Link) -> None:
         report = self._worker.reporting.take(self._worker.wall())

@@ -6,7 +6,7 @@ header fields and regular expressions are read only where a route before the fir
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..config import schema
@@ -71,7 +71,7 @@ _Choice = Route | tuple[Route, ...]
 class Router:
     """All routes, ready to be matched."""
 
-    __slots__ = ("_memo", "_only", "_patterns", "_ranked", "_table", "_tables")
+    __slots__ = ("_memo", "_only", "_patterns", "_ranked", "_table", "_tables", "own")
 
     def __init__(self, routes: Sequence[schema.Route]) -> None:
         order = ranks(routes)
@@ -82,6 +82,7 @@ class Router:
         self._only = self._table.only() if self._table else None
         self._tables: dict[tuple[bytes, ...], _Table] = {}  # by the patterns that fit
         self._memo: dict[bytes, _Table] = {}  # by Host as it came: a known one costs one look-up
+        self.own: Mapping[bytes, list[tuple[bytes, Route]]] = {}  # by path: what the gateway answers itself, and for which Host
 
     def routes(self) -> list[tuple[schema.Route, Route]]:
         """Return every route of the configuration with what the gateway makes of it."""
@@ -92,12 +93,19 @@ class Router:
 
         host: in lower case, possibly with port; path: without query, dots resolved; head: the raw request head.
         """
-        if self._only is not None:
-            return self._only
         if _PERCENT in path or path.find(b"//") >= 0:  # both faster than to ask for bytes with `in`
             path = matching_form(path)
+        if path in self.own and (own := self._find_own(path, host)) is not None:
+            return own
+        if self._only is not None:
+            return self._only
         choice = (self._table or self._memo.get(host) or self._find_table(host)).find(path).choice
         return choice if isinstance(choice, Route) else _choose(choice, path, method, head)
+
+    def _find_own(self, path: bytes, host: bytes) -> Route | None:
+        """Return what the gateway answers itself at a path, where that is so for this host."""
+        hosts = (b"", host, *_patterns_of(host)[-1:]) if host else (b"",)
+        return next((route for wanted, route in self.own[path] if wanted in hosts), None)
 
     def _find_table(self, host: bytes) -> "_Table":
         """Return the table for a host, made at the first request that needs it."""

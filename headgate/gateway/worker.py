@@ -24,17 +24,17 @@ from .deadlines import TICK, Deadlines
 from .descriptors import affordable
 from .door import Door
 from .downstream import LINGER, Downstream
-from .flow import Flow
 from .forwarding import within
 from .group import Group
+from .own import places
 from .pool import Server
+from .publicstatus import Public
 from .recorder import Recorder
 from .reporting import Reporting
 from .retrying import Retrying
 from .router import Router
 from .servers import make_all_servers
 from .tls import renew, server_context
-from .tracing import Traced, Tracer
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ORPHAN: Final = 1.0
@@ -59,19 +59,17 @@ class Worker:
         self.clock: Callable[[], float] = time.monotonic
         self.wall: Callable[[], float] = time.time
         self.tell: Callable[[dict[str, Any]], object] = lambda message: None  # to the control process, where there is one
-        self.hand_over: Callable[[dict[str, Any]], bool] = lambda message: False  # the same for what may be lost
         self.deadlines = Deadlines(self.clock)
         self.clients: set[Downstream] = set()
         self.stopping = False
         self.groups: dict[str, Group] = {}
-        self.tracer: Tracer | None = None
-        self.flow: type[Flow] = Flow  # what exchanges are: traced ones where telemetry is configured
         self._leaving: list[Group] = []  # replaced, and requests may still wait in them
         self.router: Router = Router(())
         self.counting = counting or Counting.alone()
         self.recorder = Recorder(config.gateway.log, loop.call_soon)
         self.reporting = Reporting(self.counting.secret)
         self.resolver = self._resolver(config)
+        self.public = Public(self)
         self.secured = config.gateway.tls is not None
         self._unique = secrets.token_hex(4).encode()
         self._context = server_context(config.gateway.tls) if config.gateway.tls is not None else None
@@ -116,7 +114,6 @@ class Worker:
     def _apply(self, config: Config, errors: Errors, servers: Mapping[str, list[Server]]) -> None:
         """Take over what is ready. servers: of each upstream."""
         gateway = config.gateway
-        self._trace(config)
         self.config = config
         self.limits = gateway.limits
         self.wire_limits = WireLimits.of(gateway.limits)
@@ -131,16 +128,8 @@ class Worker:
         self.most_clients = affordable(gateway.limits.connections)
         self._connected = self.counting.of(CONNECTIONS)
         self._regroup(config, servers)
+        self.public.apply(config)
         self._reroute(config)
-
-    def _trace(self, config: Config) -> None:
-        """Begin to trace exchanges, or leave it: from the next one on."""
-        settings = config.telemetry
-        if settings is None:
-            self.tracer, self.flow = None, Flow
-        elif self.tracer is None or settings != self.config.telemetry:
-            self.tracer, self.flow = Tracer(settings, self), Traced
-        self.recorder.trace(self.tracer is not None)
 
     def _regroup(self, config: Config, servers: Mapping[str, list[Server]]) -> None:
         """Make the groups anew where something changed for them."""
@@ -165,6 +154,7 @@ class Worker:
         """Make the routes anew; budgets of retries go on where these are the same."""
         before = {settings.label: route.retrying for settings, route in self.router.routes()}
         self.router = router = Router(config.route)
+        router.own = places(config, self)
         for settings, route in router.routes():
             route.door = Door.of(settings, self)
             route.retrying = Retrying.like(settings.retry, before.get(settings.label)) if settings.retry is not None else None
