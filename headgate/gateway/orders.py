@@ -34,7 +34,7 @@ class Orders:
         self._joining: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._reporting: asyncio.TimerHandle | None = None
-        worker.tell = self.tell
+        worker.tell, worker.hand_over = self.tell, self.hand_over
 
     def begin(self) -> None:
         """Listen to the other processes."""
@@ -56,12 +56,18 @@ class Orders:
         if self._link is None or not self._link.send(message):
             self._dropped += 1
 
+    def hand_over(self, message: dict[str, Any]) -> bool:
+        """Tell the control process something that may be lost: only while it keeps up, so that nothing else has to wait."""
+        return self._link is not None and self._link.idle and self._link.send(message)
+
     def end(self) -> None:
         """Say the last word."""
         self._worker.loop.remove_reader(self._seat.channel.fileno())
         for timer in (self._timer, self._reporting):
             if timer is not None:
                 timer.cancel()
+        if self._worker.tracer is not None:
+            self._worker.tracer.flush()
         if self._link is not None:
             self._send_failures(self._link)
             self._link.send({"counts": self._tally(), "last": True}, important=True)

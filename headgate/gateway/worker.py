@@ -24,6 +24,7 @@ from .deadlines import TICK, Deadlines
 from .descriptors import affordable
 from .door import Door
 from .downstream import LINGER, Downstream
+from .flow import Flow
 from .forwarding import within
 from .group import Group
 from .own import places
@@ -35,6 +36,7 @@ from .retrying import Retrying
 from .router import Router
 from .servers import make_all_servers
 from .tls import renew, server_context
+from .tracing import Traced, Tracer
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ORPHAN: Final = 1.0
@@ -59,10 +61,13 @@ class Worker:
         self.clock: Callable[[], float] = time.monotonic
         self.wall: Callable[[], float] = time.time
         self.tell: Callable[[dict[str, Any]], object] = lambda message: None  # to the control process, where there is one
+        self.hand_over: Callable[[dict[str, Any]], bool] = lambda message: False  # the same for what may be lost
         self.deadlines = Deadlines(self.clock)
         self.clients: set[Downstream] = set()
         self.stopping = False
         self.groups: dict[str, Group] = {}
+        self.tracer: Tracer | None = None
+        self.flow: type[Flow] = Flow  # what exchanges are: traced ones where telemetry is configured
         self._leaving: list[Group] = []  # replaced, and requests may still wait in them
         self.router: Router = Router(())
         self.counting = counting or Counting.alone()
@@ -114,6 +119,7 @@ class Worker:
     def _apply(self, config: Config, errors: Errors, servers: Mapping[str, list[Server]]) -> None:
         """Take over what is ready. servers: of each upstream."""
         gateway = config.gateway
+        self._trace(config)
         self.config = config
         self.limits = gateway.limits
         self.wire_limits = WireLimits.of(gateway.limits)
@@ -130,6 +136,15 @@ class Worker:
         self._regroup(config, servers)
         self.public.apply(config)
         self._reroute(config)
+
+    def _trace(self, config: Config) -> None:
+        """Begin to trace exchanges, or leave it: from the next one on."""
+        settings = config.telemetry
+        if settings is None:
+            self.tracer, self.flow = None, Flow
+        elif self.tracer is None or settings != self.config.telemetry:
+            self.tracer, self.flow = Tracer(settings, self), Traced
+        self.recorder.trace(self.tracer is not None)
 
     def _regroup(self, config: Config, servers: Mapping[str, list[Server]]) -> None:
         """Make the groups anew where something changed for them."""
