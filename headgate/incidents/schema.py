@@ -33,6 +33,13 @@ CREATE TABLE event (at REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, up
 CREATE INDEX event_at ON event (at);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """,
+    """
+CREATE TABLE line (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, upstream TEXT NOT NULL, name TEXT NOT NULL,
+  UNIQUE (kind, upstream, name));
+CREATE TABLE traffic (step INTEGER NOT NULL, line INTEGER NOT NULL, at INTEGER NOT NULL, requests INTEGER NOT NULL,
+  bad INTEGER NOT NULL, seen INTEGER NOT NULL, rescued INTEGER NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY (step, line, at)) WITHOUT ROWID;
+""",
 )
 """What brings a file from each version to the next: the number of steps done is its user_version. Only ever added to."""
 
@@ -47,6 +54,8 @@ _LOOKS: Final = (
     "SELECT incident, packed FROM client LIMIT 0",
     "SELECT at, kind, text, upstream, server FROM event LIMIT 0",
     "SELECT name, value FROM meta LIMIT 0",
+    "SELECT id, kind, upstream, name FROM line LIMIT 0",
+    "SELECT step, line, at, requests, bad, seen, rescued, body FROM traffic LIMIT 0",
 )
 _BUSY: Final = 0.05
 """Seconds to wait for another process: the one that waits is the control process, which has other things to do."""

@@ -63,6 +63,11 @@ class Store:
         return self._file.note
 
     @property
+    def size(self) -> int:
+        """Bytes that the file may have."""
+        return self._retention.size
+
+    @property
     def lost(self) -> int:
         """How many failures are in no incident."""
         return self._ledger.lost
@@ -142,7 +147,7 @@ class Store:
         self._ledger.settle(now)
         if self._file.works and not self._is_news():
             return True
-        if self._commit(now, self._write) or (self._adopt(now) and self._commit(now, self._write)):
+        if self.commit(now, self._write) or (self._adopt(now) and self.commit(now, self._write)):
             self._written = self._totals()
             self._events.clear()
             self._verdicts.clear()
@@ -157,8 +162,8 @@ class Store:
     def _totals(self) -> str:
         return json.dumps(self._ledger.described())
 
-    def _commit(self, now: float, work: Callable[[sqlite3.Connection], None]) -> bool:
-        """Do work within one transaction of the present file."""
+    def commit(self, now: float, work: Callable[[sqlite3.Connection], None]) -> bool:
+        """Do work within one transaction of the present file. Returns whether it is written; if not, nothing of it is."""
         if not self._file.is_there(now):
             return False
         self._adopt(now)
@@ -179,7 +184,7 @@ class Store:
         """Resolve what is over, and forget a bounded part of what is too old or too much. Returns whether there may be more."""
         self._ledger.settle(now)
         more: list[bool] = []
-        if not self._commit(now, lambda db: more.append(self._retention.tidy(db, now))):
+        if not self.commit(now, lambda db: more.append(self._retention.tidy(db, now))):
             return False
         self._file.run(f"PRAGMA incremental_vacuum({PAGES})")
         return more[-1]
@@ -190,6 +195,10 @@ class Store:
         self._file.close()
 
     # From the file.
+
+    def read(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return rows of the file; none where it cannot be read."""
+        return self._file.read(query, values)
 
     def _adopt(self, now: float) -> bool:
         """Where another file was opened: learn what it holds, and have everything written to it. Returns whether it was."""
