@@ -153,7 +153,7 @@ def _run(loaded: Loaded, addresses: Sequence[Address], path: str, elder: Elder) 
         from ..control.tools import Tools
         from ..probe.autopsy import autopsy
 
-        return run_control(seat, gauges, journal, path, Tools(examine=autopsy))
+        return run_control(seat, gauges, journal, path, Tools(examine=autopsy, heir=bool(elder.pid)))
 
     def started() -> None:
         for address in addresses:

@@ -110,12 +110,14 @@ def _ordered(place: Path, low: tuple[str, float], high: tuple[str, float]) -> It
 
 def _admin(config: Config) -> Iterator[Remark]:
     admin = config.gateway.admin
-    if admin.listen in ("auto", "off") or admin.token is not None:
-        return
-    address = parse_listen(admin.listen)
-    if not address.path and not _loopback(address.host):
-        hint = 'write token = "FILE" beside it, or listen on 127.0.0.1 or a unix socket'
-        yield Remark(("gateway", "admin", "listen"), f"{address} can be reached from other machines, and no token is asked", hint)
+    for key, listen in (("listen", admin.listen), ("dashboard", admin.dashboard)):
+        if listen in ("auto", "off") or admin.token is not None:
+            continue
+        address = parse_listen(listen)
+        if not address.path and not _loopback(address.host):
+            or_socket = " or a unix socket" * (key == "listen")
+            hint = f'write token = "FILE" beside it, or listen on 127.0.0.1{or_socket}'
+            yield Remark(("gateway", "admin", key), f"{address} can be reached from other machines, and no token is asked", hint)
 
 
 def _loopback(host: str) -> bool:

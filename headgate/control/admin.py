@@ -1,4 +1,4 @@
-"""The admin API's place in the control process: opened after the start, loaded at the first question, closed at the end.
+"""The admin API's places in the control process: opened after the start, loaded at the first question, closed at the end.
 
 FastAPI is loaded only when somebody asks, so that a gateway that nobody asks pays nothing for it. Whatever fails here is noted
 and ends the admin API at most: never the control process.
@@ -25,14 +25,22 @@ _AGAIN: Final = 1.0
 """Seconds between tries while another process listens there."""
 _LOOK: Final = 0.5
 _MERCY: Final = 3.0
+_FIRST: Final = Address("127.0.0.1", 8600, "")
+_PORTS: Final = 100
+"""Where browsers find the dashboard, unless configured: the first of these ports that is free."""
+_HEIR_WAITS: Final = 15
+"""Tries in which a new version waits for the port of the one before."""
 _SHORTEST_TOKEN: Final = 16
 
 
 class Admin:
-    """The admin API of one gateway, while its control process runs."""
+    """One place where the admin API of a gateway can be asked, while its control process runs."""
 
-    def __init__(self, control: "Control") -> None:
+    def __init__(self, control: "Control", listen: str, *, browsers: bool = False) -> None:
+        """listen: as configured. browsers: it is `admin.dashboard`; then "auto" means a port, and the place is told."""
         self._control = control
+        self._listen = listen
+        self._browsers = browsers
         self._settings = control.desired.config.gateway.admin
         self._note = control.journal.note
         self._server: Server | None = None
@@ -40,7 +48,7 @@ class Admin:
 
     def start(self) -> None:
         """Begin to listen, where that is configured. Raises nothing: what goes wrong is noted."""
-        if self._settings.listen != "off":
+        if self._listen != "off":
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def end(self) -> None:
@@ -57,13 +65,15 @@ class Admin:
         giving_way: asyncio.Task[None] | None = None
         try:
             token = self._token()
-            address = address_for(self._settings.listen, os.getppid(), os.environ, os.geteuid())
-            sock = await self._bind(address)
+            if self._browsers and self._listen == AUTO:
+                address, sock = await self._bind_any()
+            else:
+                address = address_for(self._listen, os.getppid(), os.environ, os.geteuid())
+                sock = await self._bind(address)
             made = os.lstat(address.path) if address.path else None
             try:
-                if self._settings.listen != AUTO:
-                    port = f"{sock.getsockname()[1]}" if address.port == 0 and not address.path else ""
-                    self._note(f"admin API on {Address(address.host, int(port)) if port else address}")
+                if self._browsers or self._listen != AUTO:
+                    self._tell(address, sock)
                     giving_way = asyncio.create_task(self._give_way())
                 await _asked(sock)
                 await self._serve(sock, address, token)
@@ -74,12 +84,25 @@ class Admin:
             self._note(f"no admin API: {problem}")
         except OSError as problem:
             where = f"{problem.filename}: " if problem.filename else ""
-            self._note(f"no admin API on {self._settings.listen}: {where}{problem.strerror or problem}")
+            self._note(f"no {self._what} on {self._listen}: {where}{problem.strerror or problem}")
         except Exception as problem:
             self._note(f"the admin API ended: {problem!r}")
         finally:
             if giving_way is not None:
                 giving_way.cancel()
+
+    @property
+    def _what(self) -> str:
+        return "dashboard" if self._browsers else "admin API"
+
+    def _tell(self, address: Address, sock: socket.socket) -> None:
+        """Note where it is, and let the status say it."""
+        bound = address if address.path else Address(address.host, sock.getsockname()[1])
+        if self._browsers:
+            self._control.dashboard = f"http://{bound}/"
+            self._note(f"dashboard on {self._control.dashboard}")
+        else:
+            self._note(f"admin API on {bound}")
 
     def _token(self) -> bytes:
         """Return what callers must show, b"" for nothing. Raises OSError, and Unsafe for a token that is none."""
@@ -103,11 +126,27 @@ class Admin:
                 if not isinstance(problem, Taken) and problem.errno != errno.EADDRINUSE:
                     raise
                 if not waiting:
-                    self._note(f"another process listens on {address}: the admin API is tried again each second")
+                    self._note(f"another process listens on {address}: the {self._what} is tried again each second")
                 waiting = True
                 await asyncio.sleep(_AGAIN)
             else:
                 return sock
+
+    async def _bind_any(self) -> tuple[Address, socket.socket]:
+        """Return the first port that is free. A new version waits a moment for the place of the one before. Raises OSError."""
+        for _ in range(_HEIR_WAITS if self._control.tools.heir else 0):
+            try:
+                return _FIRST, bind(_FIRST)
+            except OSError:
+                await asyncio.sleep(_AGAIN)
+        for port in range(_FIRST.port, _FIRST.port + _PORTS):
+            address = Address(_FIRST.host, port)
+            try:
+                return address, bind(address)
+            except OSError as problem:
+                if problem.errno != errno.EADDRINUSE or port == _FIRST.port + _PORTS - 1:
+                    raise
+        raise AssertionError("there are ports")
 
     async def _serve(self, sock: socket.socket, address: Address, token: bytes) -> None:
         """Answer until the end. Raises Unsafe for an address that would let everybody in."""

@@ -46,6 +46,8 @@ class GatewayStatus(TypedDict):
     uptime: float
     file: str
     """Configuration file; empty when there is none (`--to`)."""
+    dashboard: str
+    """Where browsers find the dashboard; empty where there is none."""
     configuration: int
     """Number of the configuration that is served: it grows with each that takes the place of another."""
     draining: bool

@@ -12,6 +12,7 @@ from ..config.load import read
 from ..diagnose.redact import clean
 from .answers import Ejection, Problem, Reason, Said, ServerStatus, Status, UpstreamStatus, Weight
 from .desired import NotApplied
+from .incidentapi import add_incidents
 from .metrics import Metrics
 from .problems import answer_problems
 from .process import Unknown
@@ -53,6 +54,7 @@ def make_api(control: "Control", *, with_token: bool) -> FastAPI:
     _add_reading(api, control)
     _add_servers(api, control)
     _add_gateway(api, control)
+    add_incidents(api, control)
     _add_metrics(api, control)
     answer_problems(api)
     _describe_problems(api)

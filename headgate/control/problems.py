@@ -13,7 +13,10 @@ from starlette.responses import Response
 from .desired import NotApplied
 from .process import Unknown
 
-_EXAMPLES: Final = {"seconds": '{"seconds": 60}', "weight": '{"weight": 5}', "why": '{"why": "new disk"}'}
+_EXAMPLES: Final = {
+    "seconds": '{"seconds": 60}', "weight": '{"weight": 5}', "why": '{"why": "new disk"}', "who": '{"who": "ann"}',
+    "note": '{"note": "on it"}',
+}  # fmt: skip
 """How each key of a body is written."""
 
 
@@ -79,4 +82,5 @@ def _one(error: Mapping[str, Any]) -> str:
         case "missing":
             return "a JSON object is needed as the body"
     said = str(error["msg"])
-    return f"{key}: {said[:1].lower()}{said[1:]}" if key in _EXAMPLES else f"the body: {said[:1].lower()}{said[1:]}"
+    named = key in _EXAMPLES or error["loc"][0] in ("query", "path")
+    return f"{key if named else 'the body'}: {said[:1].lower()}{said[1:]}"

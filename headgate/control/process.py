@@ -48,6 +48,7 @@ class Control:
         self.desired = Desired.of(state)
         self.path = path
         self.tools = tools
+        self.dashboard = ""  # where browsers find it, once it is there
         self.journal = journal
         self.started = time.time()
         self.peers: dict[int, Peer] = {}
@@ -78,17 +79,24 @@ class Control:
         self.checks.start()
         ticking = self._loop.create_task(self._tick())
         self.seat.channel.send({"do": "ready"})
-        admin = Admin(self)
-        admin.start()
+        places = self._admin()
+        for place in places:
+            place.start()
         await self._gone
         ticking.cancel()
-        await admin.end()
+        await asyncio.gather(*(place.end() for place in places))
         self.checks.stop()
         if not self._orphaned:
             await self._last_words()
             for line in self.totals.summary(told_by(self.peers.values())):
                 self.journal.note(line)
         self.desk.close()
+
+    def _admin(self) -> list[Admin]:
+        """Return where the admin API can be asked: the usual place, and one for browsers."""
+        settings = self.desired.config.gateway.admin
+        dashboard = "off" if settings.listen == "off" else settings.dashboard
+        return [Admin(self, settings.listen), Admin(self, dashboard, browsers=True)]
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine beside everything else."""

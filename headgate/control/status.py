@@ -71,6 +71,7 @@ def _gateway(control: "Control", peers: Sequence[Peer]) -> GatewayStatus:
         "started": started,
         "uptime": round(max(0.0, time.time() - started), 3),
         "file": control.path,
+        "dashboard": control.dashboard,
         "configuration": control.desired.version,
         "draining": all_draining(peers),
         "reload": {**control.reloading.last} if control.reloading.last else None,  # type: ignore[typeddict-item]

@@ -33,5 +33,7 @@ class Tools:
 
     examine: Examine | None = None
     """None: nothing is examined."""
+    heir: bool = False
+    """This is a new version that takes over from another."""
     pages: Any = None
     """Returns the pages of the dashboard when first needed (control/dashboard.py says what they are); None: there is none."""
