@@ -15,6 +15,7 @@ LAYERS = {
     "net": 5,
     "traffic": 5,
     "incidents": 5,
+    "notify": 5,
     "gateway": 6,
     "control": 6,
     "probe": 6,
