@@ -32,6 +32,7 @@ class Wanted:
     upstream: str = ""
     cause: str = ""
     of_any: bool = True  # upstream "" means any
+    after: tuple[float, str] | None = None  # first failure and id of the last one of the page before, where lists have pages
 
     def has(self, one: Incident) -> bool:
         """Return whether an incident is one of them."""
@@ -41,6 +42,7 @@ class Wanted:
             and self.state in ("", one.state)
             and ((self.of_any and not self.upstream) or one.upstream == self.upstream)
             and (not self.cause or one.main()[0] == self.cause)
+            and (self.after is None or (-one.first, one.id) > (-self.after[0], self.after[1]))
         )
 
     def query(self) -> tuple[str, tuple[object, ...]]:
@@ -51,7 +53,10 @@ class Wanted:
             if value or (name == "upstream" and not self.of_any):
                 conditions.append(f"{name} = ?")
                 values.append(value)
-        return f"SELECT id FROM incident WHERE {' AND '.join(conditions)} ORDER BY first DESC LIMIT ?", tuple(values)  # noqa: S608
+        if self.after is not None:
+            conditions.append("first <= ? AND (first < ? OR id > ?)")
+            values += (self.after[0], *self.after)
+        return f"SELECT id FROM incident WHERE {' AND '.join(conditions)} ORDER BY first DESC, id LIMIT ?", tuple(values)  # noqa: S608
 
 
 def whole(read: Read, one: Incident, events: list[Event], verdicts: list[tuple[float, str]]) -> dict[str, Any]:

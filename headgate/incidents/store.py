@@ -247,10 +247,21 @@ class Store:
         return [summary(one) for one in ranked[:limit]]
 
     def incidents(
-        self, since: float = 0.0, until: float = inf, state: str = "", upstream: str = "", limit: int = 50
+        self,
+        since: float = 0.0,
+        until: float = inf,
+        state: str = "",
+        upstream: str = "",
+        limit: int = 50,
+        *,
+        cause: str = "",
+        after: tuple[float, str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Return summaries, the newest first, of incidents that failed within a time. state, upstream: "" for any."""
-        wanted = queries.Wanted(since, until, state, upstream)
+        """Return summaries, the newest first, of incidents that failed within a time. state, upstream, cause: "" for any.
+
+        after: "first" and "id" of the last one of the page before.
+        """
+        wanted = queries.Wanted(since, until, state, upstream, cause, after=after)
         return [summary(one) for one in self._select(wanted, limit)]
 
     def similar(self, id: str, limit: int = 10) -> list[dict[str, Any]]:

@@ -293,3 +293,21 @@ def test_events_and_verdicts_that_cannot_be_written_are_bounded(
         store.autopsy(id, {"n": n}, n)
     assert [one["text"] for one in only(store)["events"]] == [str(n) for n in range(15, 20)]
     assert len(only(store)["verdicts"]) == 5
+
+
+def test_lists_have_pages_also_where_many_began_at_the_same_moment(tmp_path):
+    store = Store(tmp_path / "incidents", 1000.0)
+    for number in range(25):
+        group = {"upstream": f"u{number}", "server": "s", "cause": "connection-refused", "phase": "connect", "count": 1}
+        store.take({"at": 1000.0 + number // 10, "groups": [group]}, 1000.0 + number // 10)
+    store.flush(1003.0, at_once=True)
+    store.resolve(store.incidents(upstream="u3")[0]["id"], "me", "", 1003.0)
+    found, after = [], None
+    while page := store.incidents(limit=4, after=after, cause="connection-refused"):
+        found += page
+        after = (page[-1]["first"], page[-1]["id"])
+        store.flush(1004.0 + len(found), at_once=True)
+    assert len({one["id"] for one in found}) == len(found) == 25
+    assert [(-one["first"], one["id"]) for one in found] == sorted((-one["first"], one["id"]) for one in found)
+    assert store.incidents(cause="connection-timeout") == []
+    store.close(2000.0)
