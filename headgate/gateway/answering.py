@@ -27,6 +27,7 @@ def answer_bytes(worker: "Worker", flow: "Ending", *, keep: bool) -> bytes:
         content_type=find(flow.raw, b"content-type") if readable and flow.method == b"POST" else None,  # gRPC is POST
         details=flow.trusted,
         retry_after=wait,
+        trouble=worker.public.trouble,
     )
     flow.status = answer.status
     connection = b"" if keep and flow.version else b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"

@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 from ..config.schema import Config
 from ..config.statuspage import OFF
+from ..model.exchange import Exchange
+from ..render.view import Trouble
 from ..traffic.serving import Evidence, Serving, is_disturbed, is_down, packed, together, works
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class Public:
     def apply(self, config: Config) -> None:
         """Take over what the configuration says."""
         path = config.gateway.status.path
-        self._path = "" if path == OFF else quote(path, safe="/:@!$&'()*+,;=-._~", errors="surrogateescape")
+        self._path = "" if path == OFF else quote(path, errors="surrogateescape")
         self._maintained = frozenset(route.label for route in config.route if route.maintenance)
         self._of_upstream = {name: self._token(b"upstream", name) for name in config.upstream}
         self._of_route = {route.label: self._token(b"route", route.label) for route in config.route}
@@ -150,17 +152,15 @@ class Public:
 
     # Telling.
 
-    def address(self, flow: "Ending") -> str:
-        """Return what the error page of an exchange is to ask; "" where there is nothing to ask."""
+    def trouble(self, flow: Exchange) -> Trouble:
+        """Return what the error page of an exchange may ask, and tell at once."""
         maintained = flow.route in self._maintained
         token = self._of_route.get(flow.route) if maintained else self._of_upstream.get(flow.upstream)
-        return f"{self._path}?of={token.decode()}" if token and self._path else ""
-
-    def of_exchange(self, flow: "Ending") -> Condition | None:
-        """Return how what an exchange failed at is now; None where it failed at nothing that has a condition."""
-        if flow.route in self._maintained:
-            return self.condition(flow.route, flow.upstream)
-        return self.condition("", flow.upstream) if flow.upstream in self._worker.groups else None
+        if not token or not self._path:
+            return Trouble()
+        now = self.condition(flow.route if maintained else "", flow.upstream)
+        since, expected = rfc3339(now.since), rfc3339(now.expected)
+        return Trouble(f"{self._path}?of={token.decode()}", since or "", expected or "", now.acknowledged)
 
     def condition(self, route: str, upstream: str) -> Condition:
         """Return how a route (of this upstream) or, without one, an upstream is."""

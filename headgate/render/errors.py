@@ -19,7 +19,7 @@ from .forms import Form, make_forms
 from .negotiate import Offer, choose
 from .proxy_status import phrase, proxy_status
 from .story import nothing_sent, repeatable, tell
-from .view import View
+from .view import Trouble, View
 
 DEFAULT_FORM: Final = "json"
 """For clients that accept anything or say nothing: those are programs (curl, fetch, HTTP libraries). They expect to parse
@@ -29,6 +29,8 @@ _REFERENCE: Final = "\ue000"
 """Stands for the reference in a rendered answer, until it is filled in: a private-use character, in no text of ours."""
 _WAIT: Final = 777_000_777_000_777
 """Stands for the seconds to wait: a number, so that every form writes it as one, and one that nobody waits for."""
+_TROUBLE: Final = Trouble("\ue001", "\ue002", "\ue003", "\ue004")
+"""Stands for what is known of the trouble."""
 _LAST_FIELDS: Final = b"Proxy-Status: %(member)b\r\nX-Request-Id: %(reference)b\r\n"
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._~:=+/@,;-]")
@@ -66,7 +68,7 @@ class Errors:
         self._name = gateway.name
         self._late_status = gateway.timeout_status
         self._forms = make_forms(gateway.pages)
-        self._kept: dict[tuple[str, str, bool, bool, bool, bool], _Rendered] = {}
+        self._kept: dict[tuple[str, str, bool, bool, bool, bool, bool], _Rendered] = {}
         offers = [Offer(name, _media_type(form.content_type.encode()), form.outright) for name, form in self._forms.items()]
         self._by_media_type = {offer.media_type: offer.name for offer in offers if offer.name.startswith("grpc")}
         choosable = [offer for offer in offers if not offer.name.startswith("grpc")]
@@ -74,24 +76,33 @@ class Errors:
         self._chosen = lru_cache(1024)(self._choose)
 
     def answer(
-        self, exchange: Exchange, *, accept: bytes | None, content_type: bytes | None, details: bool, retry_after: int | None
+        self,
+        exchange: Exchange,
+        *,
+        accept: bytes | None,
+        content_type: bytes | None,
+        details: bool,
+        retry_after: int | None,
+        trouble: Callable[[Exchange], Trouble] | None = None,
     ) -> Answer:
         """Return the answer for an exchange whose cause is set.
 
         accept, content_type: the request's fields, None where absent. details: the client is trusted and may know addresses,
-        bytes and evidence. retry_after: seconds for Retry-After, None where nobody can tell.
+        bytes and evidence. retry_after: seconds for Retry-After, None where nobody can tell. trouble: asked for what is known of
+        it, where the answer tells that.
         """
         cause = exchange.cause
         assert cause is not None, "only failed exchanges are answered"
         name = self._form_name(accept, content_type)
         form = self._forms[name]
         reference = _UNSAFE.sub("_", exchange.reference)
+        told = trouble(exchange) if form.asks and trouble is not None else Trouble()
         if details or not form.keep:
-            rendered = self._render(exchange, form, reference, retry_after, details)
+            rendered = self._render(exchange, form, reference, retry_after, told, details=details)
         else:
-            rendered = self._public(exchange, cause, name, retry_after)
+            rendered = self._public(exchange, cause, name, retry_after, asks=bool(told.status_url))
         member = proxy_status(self._name, cause, exchange, details=details)
-        answered = _fill(rendered, reference.encode("ascii"), retry_after, member)
+        answered = _fill(rendered, reference.encode("ascii"), retry_after, member, told)
         if cause.status == 405:
             answered.fields += _allow(exchange)
         if exchange.method == b"HEAD":
@@ -107,17 +118,21 @@ class Errors:
             return DEFAULT_FORM
         return self._chosen(accept) if len(accept) <= _CACHED_ACCEPT else self._choose(accept)
 
-    def _public(self, exchange: Exchange, cause: Cause, name: str, retry_after: int | None) -> _Rendered:
+    def _public(self, exchange: Exchange, cause: Cause, name: str, retry_after: int | None, *, asks: bool) -> _Rendered:
         """Return the kept answer for this kind of exchange, rendering it where it is the first."""
         method = exchange.method
-        key = (cause.code, name, method in READING, repeatable(exchange, cause), nothing_sent(exchange), retry_after is None)
+        again, unsent = repeatable(exchange, cause), nothing_sent(exchange)
+        key = (cause.code, name, method in READING, again, unsent, retry_after is None, asks)
         rendered = self._kept.get(key)
         if rendered is None:
             wait = None if retry_after is None else _WAIT
-            rendered = self._kept[key] = self._render(exchange, self._forms[name], _REFERENCE, wait, details=False)
+            told = _TROUBLE if asks else Trouble()
+            rendered = self._kept[key] = self._render(exchange, self._forms[name], _REFERENCE, wait, told, details=False)
         return rendered
 
-    def _render(self, exchange: Exchange, form: Form, reference: str, wait: int | None, details: bool) -> _Rendered:
+    def _render(
+        self, exchange: Exchange, form: Form, reference: str, wait: int | None, told: Trouble, *, details: bool
+    ) -> _Rendered:
         cause = exchange.cause
         assert cause is not None
         status = self._late_status if cause.status == 504 else cause.status
@@ -132,6 +147,7 @@ class Errors:
             retry_after=wait,
             reading=reading,
             explanation=explain(exchange) if details else None,
+            trouble=told,
         )
         again = "" if wait is None else f"Retry-After: {_WAIT}\r\n"
         fields = (
@@ -147,16 +163,27 @@ class Errors:
         return _Rendered(status, phrase(status).encode(), template, _template(form.body(view)))
 
 
+_KEYS: Final = {
+    "%": "%%", _REFERENCE: "%(reference)b", str(_WAIT): "%(wait)d",
+    **{str(place): f"%({name})b" for name, place in _TROUBLE._asdict().items()},
+}  # fmt: skip
+_PLACES: Final = re.compile("|".join(_KEYS))
+
+
 def _template(text: str) -> bytes:
-    """Return rendered text for the % operator: what stands for reference and waiting time becomes their keys."""
-    return text.replace("%", "%%").replace(_REFERENCE, "%(reference)b").replace(str(_WAIT), "%(wait)d").encode()
+    """Return rendered text for the % operator: what stands for something that differs becomes its key."""
+    return _PLACES.sub(lambda place: _KEYS[place[0]], text).encode()
 
 
-def _fill(rendered: _Rendered, reference: bytes, retry_after: int | None, member: bytes) -> Answer:
-    """Return the answer with what differs: reference, waiting time, Proxy-Status (member) and length."""
+def _fill(rendered: _Rendered, reference: bytes, retry_after: int | None, member: bytes, told: Trouble) -> Answer:
+    """Return the answer with what differs: reference, waiting time, Proxy-Status (member), trouble and length."""
     status, reason, fields, body = rendered
     wait = _WAIT if retry_after is None else retry_after  # without a time, a text that happens to hold the number keeps it
-    differing = {b"reference": reference, b"wait": wait, b"member": member}
+    differing: dict[bytes, bytes | int] = {
+        b"reference": reference, b"wait": wait, b"member": member, b"status_url": told.status_url.encode(),
+        b"since": told.since.encode(), b"expected": told.expected.encode(),
+        b"acknowledged": b"true" if told.acknowledged else b"false",
+    }  # fmt: skip
     body %= differing
     differing[b"length"] = len(body)
     return Answer(status, reason, fields % differing, body)

@@ -22,6 +22,7 @@ class Form(NamedTuple):
     fields: Callable[[View], str] = lambda view: ""  # further header lines, each ending CRLF
     status: int = 0  # the HTTP status, where the form does not leave it to the cause
     outright: bool = False  # only for clients that name its media type
+    asks: bool = False  # may ask whether it works again, and tell what is known of the trouble
     keep: bool = True  # prints the placeholders as they are; otherwise it is rendered for each answer
 
 
@@ -30,9 +31,9 @@ def make_forms(pages: Pages) -> dict[str, Form]:
     html, text = make_page("html", pages.html), make_page("text", pages.text)
     return {
         "problem": Form("application/problem+json", _problem, outright=True),
-        "html": Form("text/html; charset=utf-8", html.render, lambda view: html.policy, keep=html.built_in),
+        "html": Form("text/html; charset=utf-8", html.render, lambda view: html.policy, asks=True, keep=html.built_in),
         "json": Form("application/json", _error_object),
-        "text": Form("text/plain; charset=utf-8", text.render, keep=text.built_in),
+        "text": Form("text/plain; charset=utf-8", text.render, asks=not text.built_in, keep=text.built_in),
         "grpc": _grpc("application/grpc"),
         "grpc-web": _grpc("application/grpc-web"),
         "grpc-web-text": _grpc("application/grpc-web-text"),

@@ -2,7 +2,8 @@
 
 A template (Jinja2) may use the names of `view.View` and `story.Story`: status, reason, cause (written as its
 code; also title, fault, temporary), story (headline, visitor, sent, broken, drawing), details, reference, retryable, retry_after
-(None: unknown), reading, timeline and explanation (None for the public; else sentence, evidence, verdict, next_steps), and the
+(None: unknown), reading, status_url (what the page may ask; "": nothing), since and expected (RFC 3339 or ""), acknowledged,
+timeline and explanation (None for the public; else sentence, evidence, verdict, next_steps), and the
 filter `code` for backticks.
 Undefined names are errors. HTML is escaped by default, text is not.
 """
@@ -31,7 +32,7 @@ from ..diagnose.explain import Explanation, Step
 from ..model.cause import Cause
 from .proxy_status import phrase
 from .story import tell
-from .view import View
+from .view import Trouble, View
 
 _BUILT_IN = {"html": "error.html", "text": "error.txt"}
 
@@ -62,7 +63,7 @@ class Page:
 
     def attempt(self, view: View) -> str:
         """Return the page, or raise what the template raises."""
-        return self._template.render(view._asdict(), details=view.details, timeline=view.timeline)
+        return self._template.render(view._asdict(), **view.trouble._asdict(), details=view.details, timeline=view.timeline)
 
 
 def make_page(kind: str, path: str | None) -> Page:
@@ -140,7 +141,10 @@ def _samples() -> list[View]:
         told = Explanation(cause, cause.title, "Sentence.", ("Evidence.",), (Step("end", 1.0, 1.0),), "never", ("Check.",), "")
         for reading, wait, explanation in ((True, 5, None), (True, None, told), (False, None, None), (False, 5, told)):
             story = tell(cause, reading=reading, unsent=not reading)
-            views.append(View(cause.status, phrase(cause.status), cause, story, "r", reading, wait, reading, explanation))
+            trouble = Trouble("/status?of=x", "2026-11-21 14:00:00Z", "", reading) if wait else Trouble()
+            views.append(
+                View(cause.status, phrase(cause.status), cause, story, "r", reading, wait, reading, explanation, trouble)
+            )
     return views
 
 

@@ -7,6 +7,15 @@ from ..model.cause import Cause
 from .story import Story
 
 
+class Trouble(NamedTuple):
+    """What is known of the trouble that an error answer is about, beyond this one exchange. Times are RFC 3339, "" if unknown."""
+
+    status_url: str = ""  # where the page may ask whether it works again; "": nowhere
+    since: str = ""
+    expected: str = ""  # when it should work again
+    acknowledged: bool | str = False  # people are on it
+
+
 class View(NamedTuple):
     """One error answer before it takes a form. These are also the names that own templates may use."""
 
@@ -19,6 +28,7 @@ class View(NamedTuple):
     retry_after: int | None  # seconds, None where nobody can tell
     reading: bool  # the request was a GET or HEAD: its page may be loaded again
     explanation: Explanation | None  # None for the public
+    trouble: Trouble = Trouble()  # its names stand beside these in templates
 
     @property
     def details(self) -> str:

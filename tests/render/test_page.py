@@ -51,7 +51,7 @@ def test_every_page_is_sound(failed, canaries, code):
             assert len(tree.ids()) == len(set(tree.ids()))
             assert tree.tags.count("h1") == tree.tags.count("main") == 1
             assert text.startswith('<!doctype html>\n<html lang="en">')
-            assert len(answered.body) < 12 * 1024
+            assert len(answered.body) < 14 * 1024
             for tag in ("style", "script"):
                 (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
                 digest = b64encode(sha256(content.encode()).digest()).decode()
