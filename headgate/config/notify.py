@@ -93,4 +93,5 @@ class Notify(Table):
     requests: int = Field(20, ge=1)
     """Requests within the window that are the least to go by."""
     statuses: tuple[StatusRange, ...] = ()
-    """Statuses that count as failed for the share; "500-599" when empty. With `causes`, failures with these count instead."""
+    """Statuses that count as failed for the share; "500-599" when empty. A single status means answers in Headgate's own name:
+    those of servers are counted by class. With `causes`, requests that failed of these count instead."""

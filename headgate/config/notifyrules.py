@@ -201,8 +201,6 @@ def _fitting(place: Path, patterns: Sequence[str], names: Sequence[str], what: s
 def _share(place: Path, rule: Notify) -> Iterator[Remark]:
     for key in sorted(rule.model_fields_set & {"on", "servers", "severity"}):
         yield Remark((*place, key), f"{key} is about incidents, and this rule is about a share of requests", "write two rules")
-    if rule.causes and rule.routes:
-        yield Remark((*place, "causes"), "causes are not counted by route", "use routes with statuses, or causes with upstreams")
     if rule.causes and rule.statuses:
         yield Remark((*place, "statuses"), "causes and statuses in one rule", "write one rule for each", "one of them")
 

@@ -14,6 +14,7 @@ from pydantic_core import CoreSchema
 from .endpoints import Address, Endpoint, parse_listen, parse_server
 from .incidents import Incidents
 from .notify import Destination, Notify
+from .notifyforms import WebUrl
 from .resilience import Adaptive, Breaker, Ejection, HealthCheck, Queue, RateLimit, Retry, Sticky
 from .statuspage import PublicStatus, StatusPage
 from .telemetry import Telemetry
@@ -138,6 +139,8 @@ class Admin(Table):
     dashboard: DashboardListen = "auto"
     """Where browsers find the dashboard (and the API): "host:port", "off", or "auto": http://127.0.0.1:8600, or the next port
     up to 8699 that is free. Nowhere when `listen` is "off"."""
+    dashboard_url: WebUrl | None = None
+    """Address under which people reach the dashboard, for links in messages; "http://" and where it listens when absent."""
     token: File | None = None
     """File with a secret that callers must show; required unless it listens on a unix socket or a loopback address."""
 

@@ -164,6 +164,9 @@ class Desk:
         if told is not None:
             by = f" by {who}" if who else ""
             self._control.journal.note(f"incident {told['id']} {what}{by}{': ' * bool(note)}{note}")
+            if what == "acknowledged":  # whoever was paged may stop
+                for listener in self.listeners:
+                    self._tell(listener, time.time(), [(what, told)])
         return told
 
     def examine(self, id: str) -> bool:

@@ -26,6 +26,7 @@ from .desk import Desk
 from .peers import Peer, Totals, told_by
 from .reloading import Reloading
 from .standing import Standing
+from .telling import Telling
 from .tools import Tools
 
 TICK: Final = 0.2
@@ -63,6 +64,7 @@ class Control:
         self._gone = self._loop.create_future()
         self.reloading = Reloading(self, gauges)
         self.desk = Desk(self)
+        self.telling = Telling(self, state.get("telling"))
         self._kept = True  # the parent has the present state
         self.checks = Checks(self._heard, journal.note)
         self._spread = self._orphaned = False  # word of servers is on its way; the parent is gone
@@ -90,6 +92,7 @@ class Control:
             await self._last_words()
             for line in self.totals.summary(told_by(self.peers.values())):
                 self.journal.note(line)
+        await self.telling.close()
         self.desk.close()
 
     def _admin(self) -> list[Admin]:
@@ -127,6 +130,7 @@ class Control:
             if not self._kept:
                 self.keep()
             self.desk.tick()
+            self.telling.tick(time.time())
             if self.desired.config.gateway.watch and self.reloading.file_changed():
                 self.reloading.soon()
 
@@ -309,7 +313,8 @@ class Control:
     def keep(self) -> None:
         """Give the parent the present state to hold, now or as soon as that works."""
         try:
-            fd = write_state({**self.reloading.agreed.state(), "past": self.totals.snapshot()})
+            past = {"past": self.totals.snapshot(), "telling": self.telling.snapshot()}
+            fd = write_state({**self.reloading.agreed.state(), **past})
         except OSError:
             self._kept = False
             return

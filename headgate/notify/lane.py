@@ -71,6 +71,7 @@ class Lane:
         """say: hears of trouble with the destination, and of its end."""
         self.courier = courier
         self.counts = Counts()
+        self.moves = 0  # grows with each message that comes, goes or is left out
         self.threads: OrderedDict[str, Thread] = OrderedDict()
         self._say, self._refresh = say, refresh
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
@@ -91,6 +92,7 @@ class Lane:
     def put(self, message: Message) -> None:
         """Take a message, unless the same was told already."""
         now, settings = time.monotonic(), self.courier.settings
+        self.moves += 1
         before = self._waiting.get(message.key)
         thread = self.threads.get(message.key)
         if before is None and thread is not None and message.what != LASTING and thread.last == message.identity():
@@ -193,6 +195,7 @@ class Lane:
         else:
             self._arrived(messages, untold, time.monotonic())
         self._sending = []
+        self.moves += 1
 
     def _arrived(self, messages: list[Message], untold: int, now: float) -> None:
         self.counts.sent += sum(message.what != LASTING for message in messages)

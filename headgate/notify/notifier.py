@@ -83,6 +83,7 @@ class Notifier:
         self._lanes: dict[str, Lane] = {}
         self._shares: dict[str, Share] = {}
         self._repeated = time.monotonic() - _REPEAT
+        self._told_shares = 0
         self._ending: set[asyncio.Task[Any]] = set()
         self.follow(rules)
 
@@ -122,6 +123,11 @@ class Notifier:
     def wants_traffic(self) -> bool:
         """Whether `traffic` is of use."""
         return bool(self._shares)
+
+    @property
+    def moves(self) -> int:
+        """Grows when `snapshot` is another."""
+        return sum(lane.moves for lane in self._lanes.values()) + self._told_shares
 
     # In.
 
@@ -163,6 +169,7 @@ class Notifier:
 
     def _tell_share(self, share: Share, what: str) -> None:
         now = time.time()
+        self._told_shares += 1
         message = Message(f"share:{share.name}", what, now, SHARE, share.told(now))
         for name, lane in self._lanes.items():
             if not share.rule.to or name in share.rule.to:

@@ -23,9 +23,9 @@ class Traffic:
     """What was counted since the gateway was started, over all its processes. Each count only grows."""
 
     requests: Mapping[tuple[str, str, int], int] = field(default_factory=dict)
-    """Requests that are over, by route, upstream and the status that the client got."""
-    failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Attempts that failed and were not made good by another, by upstream and cause."""
+    """Requests that are over, by route, upstream and the status that the client got (of statuses of servers the class: 500)."""
+    failures: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """Requests that failed and were not made good by another try, by route, upstream and cause."""
 
 
 def fits(name: str, patterns: tuple[str, ...]) -> bool:
@@ -62,8 +62,8 @@ class Share:
         if rule.causes:
             failures = sum(
                 count
-                for (upstream, cause), count in traffic.failures.items()
-                if fits(upstream, rule.upstreams) and fits(cause, rule.causes)
+                for (route, upstream, cause), count in traffic.failures.items()
+                if fits(route, rule.routes) and fits(upstream, rule.upstreams) and fits(cause, rule.causes)
             )
         return failures, requests
 
