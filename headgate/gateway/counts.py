@@ -7,13 +7,15 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Any, Final
 
-from ..model.counted import BUCKETS, MOST, OTHER, SPREADS
+from ..model.counted import BUCKETS, MOST, OTHER, SPANS, SPREADS
 from ..model.exchange import Attempt, Exchange
 from ..model.phases import PHASES
 
 _LOOKS: Final = 8 * MOST
 """Combinations that are found at once. What a server may invent (statuses) can only make the others slower to find."""
 _CELLS: Final = len(BUCKETS) + 1
+_TIMED: Final = 17
+"""Of so many exchanges, one is timed by what its time went into: a prime, so that it falls in with no rhythm of clients."""
 Key = tuple[str, str, int, str]
 """Route, upstream, status and outcome."""
 
@@ -21,11 +23,14 @@ Key = tuple[str, str, int, str]
 class Counts:
     """The counts of one worker."""
 
-    __slots__ = ("_failed", "_found", "_rows")
+    __slots__ = ("_failed", "_found", "_paces", "_rows", "_spans", "_turn")
 
     def __init__(self) -> None:
         self._rows: dict[Key, list[float]] = {}  # exchanges by how long they took, and the sum of that in seconds
         self._found: dict[Key, list[float]] = {}  # the same rows, by what exchanges look like
+        self._turn = _TIMED
+        self._spans: dict[tuple[str, str], list[float]] = {}  # by route and upstream: how many were timed, and seconds by SPANS
+        self._paces: dict[tuple[str, str], list[float]] = {}  # by upstream and server: how many, and seconds until the head
         self._failed: Counter[tuple[str, int, str, str]] = Counter()  # by upstream, phase, cause and verdict
 
     def ended(self, exchange: Exchange) -> None:
@@ -37,6 +42,28 @@ class Counts:
         seconds = exchange.t_end - exchange.t_begin
         row[bisect_left(BUCKETS, seconds)] += 1
         row[-1] += seconds
+        self._turn -= 1
+        if not self._turn:
+            self._time(exchange)
+
+    def _time(self, exchange: Exchange) -> None:
+        """Add what the time of an exchange went into, where it was served."""
+        self._turn = _TIMED
+        if exchange.outcome != "served" or not exchange.attempts:
+            return
+        last = exchange.attempts[-1]
+        spans = _sums(self._spans, (exchange.route, exchange.upstream), len(SPANS), SPREADS)
+        pace = _sums(self._paces, (last.upstream, last.server), 1, MOST)
+        spans[0] += 1
+        spans[1] += last.t_start - exchange.t_begin
+        before = last.t_start
+        marks = (last.t_resolved, last.t_connected, last.t_secured, last.t_sent, last.t_first, last.t_head, last.t_end)
+        for number, mark in enumerate(marks, 2):
+            if mark > before:
+                spans[number] += mark - before
+                before = mark
+        pace[0] += 1
+        pace[1] += max(0.0, last.t_head - last.t_start)
 
     def _row(self, exchange: Exchange) -> list[float]:
         """Return the row that an exchange belongs to: of statuses that servers chose only the class is told apart."""
@@ -80,6 +107,8 @@ class Counts:
             "failed": [
                 [name, PHASES[phase], code, verdict, count] for (name, phase, code, verdict), count in self._failed.items()
             ],
+            "spans": [[*key, *row] for key, row in self._spans.items()],
+            "paces": [[*key, *row] for key, row in self._paces.items()],
             "durations": [[*key, [int(count) for count in row[:-1]], row[-1]] for key, row in self._spreads().items()],
         }
 
@@ -96,6 +125,15 @@ class Counts:
             for number, value in enumerate(row):
                 total[number] += value
         return found
+
+
+def _sums(table: dict[tuple[str, str], list[float]], key: tuple[str, str], numbers: int, most: int) -> list[float]:
+    """Return the row of a key: how many, and so many sums."""
+    row = table.get(key)
+    if row is None:
+        key = key if len(table) < most else (OTHER, OTHER)
+        row = table.setdefault(key, [0.0] * (numbers + 1))
+    return row
 
 
 def _count(row: list[float]) -> int:

@@ -4,12 +4,14 @@ Failures that are alike (same upstream, server, cause and phase) are one group w
 thousand costs as much to tell as a hundred. What does not fit into the bounds is counted. What clients did is no failure.
 """
 
+from collections import Counter
 from hashlib import blake2b
 from typing import Any, Final
 
 from ..diagnose.classify import classify
 from ..model.cause import Cause
-from ..model.exchange import Exchange
+from ..model.counted import MOST, OTHER
+from ..model.exchange import Attempt, Exchange
 from ..model.phases import ADMIT, HEAD, PHASES
 from ..model.signals import ANSWERED
 from ..render.record import record
@@ -19,12 +21,30 @@ EVERY: Final = 0.25
 _GROUPS: Final = 256
 _ROUTES: Final = 32
 _CLIENTS: Final = 64
+_FIGURES: Final = 16
 _SAMPLES: Final = 2
 _ALL_SAMPLES: Final = 16
-"""Bounds of one report: groups, routes and clients of a group, samples of a group and of all."""
+"""Bounds of one report: groups, routes, clients and figures of each kind of a group, samples of a group and of all."""
 
 _UNAVAILABLE: Final = (502, 503, 504)
 """Statuses by which a server itself says that it, or what is behind it, cannot serve. A 500 is a matter of its program."""
+
+_MEASURED: Final = (
+    ("idle", "idle_ms", 0.001),
+    ("age", "age_ms", 0.001),
+    ("elapsed", "elapsed_ms", 0.001),
+    ("silent", "silent_ms", 0.001),
+    ("requests", "requests", 1),
+    ("body", "body_received", 1),
+    ("expected", "body_expected", 1),
+    ("size", "seen", 1),
+    ("offset", "offset", 1),
+)
+"""Figures of a group: their name, the key of the facts, and what makes seconds of it.
+
+idle: a kept connection's rest before this request; age: of the connection; silent: since the server's last byte; size: what a
+limit was compared with. A limit that was reached is a figure of its own: "limit timeouts.head" with its value.
+"""
 
 Key = tuple[str, str, str, int]
 """Upstream, server, cause, phase."""
@@ -33,10 +53,11 @@ Key = tuple[str, str, str, int]
 class _Group:
     """Failures that are alike, since the last report."""
 
-    __slots__ = ("clients", "count", "rescued", "routes", "samples", "seen")
+    __slots__ = ("clients", "count", "figures", "rescued", "routes", "samples", "seen")
 
     def __init__(self) -> None:
         self.count = self.seen = self.rescued = 0
+        self.figures: dict[str, list[float]] = {}
         self.routes: dict[str, int] = {}
         self.clients: set[str] = set()
         self.samples: list[dict[str, Any]] = []
@@ -51,22 +72,22 @@ class Reporting:
         self._groups: dict[Key, _Group] = {}
         self._samples = 0
         self.dropped = 0  # failures beyond the bounds, since the last report
+        self.ends: Counter[tuple[str, str, str, str]] = (
+            Counter()
+        )  # since the start: by route, upstream, cause and how it was saved
 
     def ended(self, exchange: Exchange, wall: float) -> None:
         """Take in an exchange of which something failed, at its end (wall-clock seconds)."""
         cause = exchange.cause or _answered(exchange)
-        keys = [
-            (attempt.upstream, attempt.server, attempt.cause.code, attempt.phase)
-            for attempt in exchange.attempts
-            if attempt.cause is not None and attempt.cause.fault != "client"
-        ]
+        failed = [attempt for attempt in exchange.attempts if attempt.cause is not None and attempt.cause.fault != "client"]
+        keys = [(attempt.upstream, attempt.server, attempt.cause.code, attempt.phase) for attempt in failed if attempt.cause]
         final: Key | None = None
         if cause is not None and cause.fault != "client":
             final = next((key for key in reversed(keys) if key[2] == cause.code), None)
             if final is None:  # it failed without, or beside, a server's doing
                 final = (exchange.upstream, "", cause.code, ADMIT)
                 keys.append(final)
-        for key in keys:
+        for number, key in enumerate(keys):
             group = self._groups.get(key)
             if group is None:
                 if len(self._groups) >= _GROUPS:
@@ -76,9 +97,20 @@ class Reporting:
             group.count += 1
             if final is None:
                 group.rescued += 1
+            if number < len(failed):
+                _measure(group.figures, failed[number])
+        if keys:
+            self._count_end(exchange, (final or keys[0])[2], "" if final is not None else failed[0].verdict or "")
         if (group := self._groups.get(final or keys[0]) if keys else None) is not None:
             group.seen += final is not None
             self._describe(group, exchange, wall)
+
+    def _count_end(self, exchange: Exchange, cause: str, how: str) -> None:
+        """Count an exchange that failed of a cause (how: ""), or was saved from it."""
+        key = (exchange.route, exchange.upstream, cause, how)
+        if key not in self.ends and len(self.ends) >= MOST:
+            key = (OTHER, OTHER, cause, how)
+        self.ends[key] += 1
 
     def _describe(self, group: _Group, exchange: Exchange, wall: float) -> None:
         """Add who was affected, and a sample."""
@@ -118,9 +150,21 @@ def _answered(exchange: Exchange) -> Cause | None:
     return last.cause
 
 
+def _measure(figures: dict[str, list[float]], attempt: Attempt) -> None:
+    """Put down the numbers of a failed try that advice can be built on: times in seconds, sizes in bytes."""
+    facts = attempt.facts or {}
+    for name, key, scale in _MEASURED:
+        value = facts.get(key)
+        if isinstance(value, (int, float)) and len(known := figures.setdefault(name, [])) < _FIGURES:
+            known.append(round(value * scale, 3))
+    if (limit := facts.get("limit")) and len(known := figures.setdefault(f"limit {limit}", [])) < _FIGURES:
+        known.append(facts.get("limit_value", 0))
+
+
 def _told(key: Key, group: _Group) -> dict[str, Any]:
     upstream, server, cause, phase = key
     return {
         "upstream": upstream, "server": server, "cause": cause, "phase": PHASES[phase], "count": group.count, "seen": group.seen,
         "rescued": group.rescued, "routes": group.routes, "clients": sorted(group.clients), "samples": group.samples,
+        "figures": group.figures,
     }  # fmt: skip

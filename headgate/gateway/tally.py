@@ -22,6 +22,7 @@ def tally(worker: "Worker") -> dict[str, Any]:
         "uncounted": worker.counting.buckets.uncounted,
         "names": worker.resolver.count(),
         **recorder.counts.told(),
+        "ends": [[*key, count] for key, count in worker.reporting.ends.items()],
         "draining": worker.stopping,
         "upstreams": {name: _group(group) for name, group in worker.groups.items()},
         "ejections": [ejection for group in worker.groups.values() for ejection in _ejections(group)],

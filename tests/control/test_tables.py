@@ -5,7 +5,7 @@ import json
 import pytest
 
 from headgate.control.tables import Tables, check, restored
-from headgate.model.counted import BUCKETS, MOST, OTHER
+from headgate.model.counted import BUCKETS, MOST, OTHER, SPANS
 
 CELLS = len(BUCKETS) + 1
 
@@ -15,6 +15,9 @@ def tally(**changed):
         "requests": [["shop", "app", 200, "served", 3], ["shop", "app", 502, "answered", 1]],
         "failed": [["app", "connect", "connection-refused", "again-unsent", 2]],
         "durations": [["shop", "app", [1, 3] + [0] * (CELLS - 2), 0.25]],
+        "ends": [["shop", "app", "connection-refused", "", 1], ["shop", "app", "connection-refused", "again-unsent", 1]],
+        "spans": [["shop", "app", 2, *[0.25] * len(SPANS)]],
+        "paces": [["app", "http://a:1", 2, 0.5]],
         "uncounted": 1,
         "dropped": 2,
         "unsent": 0,
@@ -30,6 +33,9 @@ def test_sums_of_the_dead_and_the_living():
         ("shop", "app", 200, "served"): 6, ("shop", "app", 502, "answered"): 2, ("new", "app", 200, "served"): 7,
     }  # fmt: skip
     assert now.failed == {("app", "connect", "connection-refused", "again-unsent"): 6}
+    assert now.ends["shop", "app", "connection-refused", "again-unsent"] == 3
+    assert now.spans == {("shop", "app"): [6, *[0.75] * len(SPANS)]}
+    assert now.paces == {("app", "http://a:1"): [6, 1.5]}
     assert now.durations == {("shop", "app"): [3, 9] + [0] * (CELLS - 2) + [0.75]}
     assert now.sums == {"uncounted": 3, "dropped": 6, "unsent": 0}
     assert past.requests["shop", "app", 200, "served"] == 3, "the living are added only to what is told"

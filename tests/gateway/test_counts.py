@@ -6,7 +6,7 @@ import pytest
 
 from headgate.gateway.counts import Counts
 from headgate.model.cause import Cause
-from headgate.model.counted import BUCKETS, MOST, OTHER, SPREADS
+from headgate.model.counted import BUCKETS, MOST, OTHER, SPANS, SPREADS
 from headgate.model.exchange import Attempt, Exchange
 from headgate.model.phases import CONNECT, HEAD
 
@@ -113,3 +113,30 @@ def test_failed_attempts_are_bounded():
     told = rows(counts, "failed")
     assert len(told) == MOST + 1
     assert [OTHER, "connect", "connection-refused", "again-unsent", 50] in told
+
+
+def timed():
+    made = exchange(seconds=3.0)
+    attempt = Attempt("app", "http://a:1", 0.5)
+    attempt.t_connected, attempt.t_sent, attempt.t_first, attempt.t_head, attempt.t_end = 0.75, 1.0, 2.0, 2.25, 3.0
+    made.attempts.append(attempt)
+    return made
+
+
+def test_a_part_of_the_exchanges_is_timed_by_what_their_time_went_into():
+    counts = Counts()
+    for _ in range(170):
+        counts.ended(timed())
+    [[route, upstream, count, *seconds]] = rows(counts, "spans")
+    assert (route, upstream, count) == ("shop", "app", 10)
+    spent = {"before": 0.5, "resolve": 0, "connect": 0.25, "tls": 0, "send": 0.25, "wait": 1.0, "head": 0.25, "body": 0.75}
+    assert dict(zip(SPANS, seconds, strict=True)) == {name: 10 * each for name, each in spent.items()}
+    assert rows(counts, "paces") == [["app", "http://a:1", 10, 17.5]]
+
+
+def test_what_no_server_answered_is_not_timed():
+    counts = Counts()
+    for _ in range(40):
+        counts.ended(exchange(status=502, outcome="answered"))
+        counts.ended(exchange())
+    assert rows(counts, "spans") == rows(counts, "paces") == []

@@ -48,7 +48,7 @@ def test_one_that_users_saw():
     assert len(group.pop("clients")) == 1
     assert group == {
         "upstream": "app", "server": A, "cause": "connection-refused", "phase": "connect", "count": 1, "seen": 1, "rescued": 0,
-        "routes": {"shop": 1},
+        "routes": {"shop": 1}, "figures": {},
     }  # fmt: skip
     assert sample["reference"] == "ref-1"
     assert "secret" not in str(sample)
@@ -110,3 +110,30 @@ def test_clients_are_told_apart_but_not_named():
     other = told(failing((A, CONNECT, REFUSED), final="last", client="192.0.2.2"))["groups"][0]["clients"]
     assert first == again != other
     assert "192" not in first[0]
+
+
+def test_numbers_that_advice_is_built_on_are_told_and_bounded():
+    reporting = Reporting(b"k" * 32)
+    for n in range(40):
+        exchange = failing((A, HEAD, EOF), (B, HEAD, None))
+        exchange.attempts[0].facts = {
+            "idle_ms": 5000 + n, "reused": True, "limit": "timeouts.head", "limit_value": 60.0, "error": "x", "offset": 7,
+        }  # fmt: skip
+        reporting.ended(exchange, NOW)
+    (group,) = reporting.take(NOW)["groups"]
+    figures = group["figures"]
+    assert set(figures) == {"idle", "limit timeouts.head", "offset"}
+    assert figures["idle"] == [5 + n / 1000 for n in range(16)]
+    assert figures["limit timeouts.head"] == [60.0] * 16
+
+
+def test_ends_are_counted_from_the_start_by_cause_and_by_how_they_were_saved():
+    reporting = Reporting(b"k" * 32)
+    for _ in range(3):
+        reporting.ended(failing((A, CONNECT, REFUSED), final="last", outcome="answered"), NOW)
+        saved = failing((A, CONNECT, REFUSED), (B, HEAD, None))
+        saved.attempts[0].verdict = "again-unsent"
+        reporting.ended(saved, NOW)
+        reporting.take(NOW)
+    cause = "connection-refused"
+    assert dict(reporting.ends) == {("shop", "app", cause, ""): 3, ("shop", "app", cause, "again-unsent"): 3}

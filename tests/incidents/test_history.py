@@ -4,6 +4,7 @@ import gzip
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -148,19 +149,21 @@ def test_quantiles_and_slow_shares() -> None:
 @settings(max_examples=40, deadline=None)
 def test_no_clock_makes_numbers_wrong(steps: list[tuple[int, int]]) -> None:
     """Whatever the clock does, every request is counted exactly once, and none is negative."""
-    store = Store(":memory:", BEGIN)
-    history = History(store)
-    now, fed = BEGIN, 0
-    for jump, count in steps:
-        now += jump
-        history.add(now, counted(("/", "shop", body(count))))
-        fed += count
-        history.flush(now, no_mark)
-    far = 20_000 * 41
-    for step in (60, 3600):
-        told = history.series(BEGIN - far, BEGIN + far, step)
-        assert sum(told["requests"]) == fed
-        assert min(told["requests"]) >= 0
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "incidents", BEGIN)
+        history = History(store)
+        now, fed = BEGIN, 0
+        for jump, count in steps:
+            now += jump
+            history.add(now, counted(("/", "shop", body(count))))
+            fed += count
+            history.flush(now, no_mark)
+        far = 20_000 * 41
+        for step in (60, 3600):
+            told = history.series(BEGIN - far, BEGIN + far, step)
+            assert sum(told["requests"]) == fed
+            assert min(told["requests"]) >= 0
+        store.close(now)
 
 
 def test_memory_is_bounded_whatever_the_clock_does(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
