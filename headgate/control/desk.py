@@ -19,6 +19,7 @@ from ..incidents.store import Store
 from .examining import Examining
 from .signs import Signs
 from .statefolder import incident_file
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     from .process import Control
@@ -43,6 +44,8 @@ class Desk:
         self._folder = ""  # of a store that ends with this process
         self.settings = control.desired.config.incidents
         self.store = self._open(self.settings, time.time())
+        self.traffic = Traffic(control, self.store)
+        self.history = self.traffic.history
         self.listeners: list[Listener] = []
         self.examining = Examining(control, self)
         self.signs = Signs(control, self)
@@ -73,6 +76,7 @@ class Desk:
     def close(self) -> None:
         """Write what is new, and end."""
         self.examining.end()
+        self.traffic.close(time.time())
         self.store.close(time.time())
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -99,6 +103,7 @@ class Desk:
         self._follow_settings(now)
         changes = self._changes(now)
         self.store.flush(now)
+        self.traffic.tick(now)
         if monotonic - self._tidied >= (_TIDY_MORE if self._more else _TIDY):
             self._tidied, self._more = monotonic, self.store.tidy(now)
         self.signs.tick(now, monotonic)

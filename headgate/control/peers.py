@@ -202,6 +202,10 @@ class Totals:
                 found.update({key: upstream[key] for key in _UPSTREAM})
         return found
 
+    def past_of_server(self, name: str, label: str) -> Mapping[str, int]:
+        """Return what workers counted of a server that have ended, and its ejections."""
+        return self._servers.get((name, label), {})
+
     def of_server(self, name: str, label: str, living: Iterable[Mapping[str, Any]]) -> Counter[str]:
         """Return the sums of a server: requests, failed and ejections over all time, busy and idle at this moment."""
         found = Counter(self._servers.get((name, label), {}))
