@@ -29,6 +29,9 @@ _ALL_SAMPLES: Final = 16
 _UNAVAILABLE: Final = (502, 503, 504)
 """Statuses by which a server itself says that it, or what is behind it, cannot serve. A 500 is a matter of its program."""
 
+_ORDERLY: Final = frozenset({"maintenance", "no-route", "gateway-stopping"})
+"""Causes of refusals that somebody wanted, or that anybody who asks for nonsense can bring about: no incidents."""
+
 _MEASURED: Final = (
     ("idle", "idle_ms", 0.001),
     ("age", "age_ms", 0.001),
@@ -82,7 +85,7 @@ class Reporting:
         failed = [attempt for attempt in exchange.attempts if attempt.cause is not None and attempt.cause.fault != "client"]
         keys = [(attempt.upstream, attempt.server, attempt.cause.code, attempt.phase) for attempt in failed if attempt.cause]
         final: Key | None = None
-        if cause is not None and cause.fault != "client":
+        if cause is not None and cause.fault != "client" and cause.code not in _ORDERLY:
             final = next((key for key in reversed(keys) if key[2] == cause.code), None)
             if final is None:  # it failed without, or beside, a server's doing
                 final = (exchange.upstream, "", cause.code, ADMIT)
