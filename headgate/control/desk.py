@@ -149,9 +149,9 @@ class Desk:
 
     # What people do.
 
-    def acknowledge(self, id: str, who: str, note: str) -> dict[str, Any] | None:
-        """Say that somebody is on it; return the incident's summary, None where there is none."""
-        return self._acted("acknowledged", self.store.acknowledge(id, who, note, time.time()), who, note)
+    def acknowledge(self, id: str, who: str, note: str, expected: float = 0.0) -> dict[str, Any] | None:
+        """Say that somebody is on it, and when it should be over; return the incident's summary, None where there is none."""
+        return self._acted("acknowledged", self.store.acknowledge(id, who, note, time.time(), expected), who, note)
 
     def resolve(self, id: str, who: str, note: str) -> dict[str, Any] | None:
         """Say that it is over; return the incident's summary, None where there is none."""

@@ -46,7 +46,7 @@ class Summary(TypedDict):
     """Client addresses that saw it; a lower bound where clients_more is true."""
     clients_more: bool
     acknowledged: dict[str, Any] | None
-    """Who is on it, since when (by, note, at)."""
+    """Who is on it, since when (by, note, at), and when it should be over (expected), where somebody said so."""
     silenced_until: float | None
 
 
@@ -111,6 +111,13 @@ class Act(BaseModel):
     who: Who = ""
     """Who does it; whoever asks is not known otherwise."""
     note: Note = ""
+
+
+class Acknowledgement(Act):
+    """Somebody is on it."""
+
+    expected: float = Field(0.0, ge=0, le=1e11, allow_inf_nan=False)
+    """When it should be over, as visitors are told (seconds since 1970); 0: nobody knows."""
 
 
 class Silence(Act):

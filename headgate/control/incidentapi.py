@@ -9,7 +9,7 @@ from fastapi import FastAPI, Path, Query
 from ..diagnose.redact import clean
 from ..render.incident import advice, headline, title
 from .answers import Problem, Said
-from .incidentanswers import Act, Incident, Incidents, Reference, Silence, Summary
+from .incidentanswers import Acknowledgement, Act, Incident, Incidents, Reference, Silence, Summary
 from .process import Unknown
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ def _add_acting(api: FastAPI, control: "Control") -> None:
         return summed(found)
 
     @api.post("/api/incidents/{id}/acknowledge", summary="Somebody is on it", tags=["incidents"], responses=_MISSING)
-    async def acknowledge_incident(id: Id, act: Act) -> Summary:
+    async def acknowledge_incident(id: Id, act: Acknowledgement) -> Summary:
         """Shown to operators and, without names, on the error page; notifications pause until it gets worse."""
-        return told(control.desk.acknowledge(id, clean(act.who), clean(act.note, 2000)), id)
+        return told(control.desk.acknowledge(id, clean(act.who), clean(act.note, 2000), act.expected), id)
 
     @api.post("/api/incidents/{id}/resolve", summary="It is over", tags=["incidents"], responses=_MISSING)
     async def resolve_incident(id: Id, act: Act) -> Summary:

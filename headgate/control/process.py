@@ -24,6 +24,7 @@ from .checks import Checks
 from .desired import Desired
 from .desk import Desk
 from .peers import Peer, Totals, told_by
+from .publicstatus import PublicStatus
 from .reloading import Reloading
 from .standing import Standing
 from .telling import Telling
@@ -65,6 +66,7 @@ class Control:
         self.reloading = Reloading(self, gauges)
         self.desk = Desk(self)
         self.telling = Telling(self, state.get("telling"))
+        self.public = PublicStatus(self)
         self._kept = True  # the parent has the present state
         self.checks = Checks(self._heard, journal.note)
         self._spread = self._orphaned = False  # word of servers is on its way; the parent is gone
@@ -131,6 +133,7 @@ class Control:
                 self.keep()
             self.desk.tick()
             self.telling.tick(time.time())
+            self.public.tick(time.time(), time.monotonic())
             if self.desired.config.gateway.watch and self.reloading.file_changed():
                 self.reloading.soon()
 
@@ -214,12 +217,15 @@ class Control:
             self._counted(peer, message["counts"])
             peer.version = peer.sent = int(message["version"])
             peer.tell(self.desired)
+            self.public.joined(peer)
             if peer.version == self.desired.version:
                 self.reloading.settle(peer, "")
         elif "counts" in message:
             self._counted(peer, message["counts"])
         elif "report" in message:
             self.desk.took(message["report"])
+        elif "public" in message:
+            self.public.heard(peer, message["public"])
         elif "event" in message:
             self._told_of(message["event"])
         elif "ejected" in message:

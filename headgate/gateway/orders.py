@@ -135,7 +135,7 @@ class Orders:
         elif message["do"] == "servers":
             self._worker.told(message["servers"])
         elif message["do"] == "public":
-            self._worker.public.told(message["upstreams"])
+            self._worker.public.told(message)
         else:
             raise ValueError(f"nobody knows how to {message['do']!r}")
 

@@ -76,6 +76,7 @@ class Public:
         self._key = blake2b(worker.counting.secret).digest()
         self._serving: dict[str, Serving] = {}
         self._words: dict[str, Word] = {}
+        self.days: dict[str, dict[int, int]] = {}  # minutes with failures, by upstream and day since 1970
         self._heard = 0.0
         self._broken: dict[str, float] = {}  # when it was last seen not to work
         self._ready: dict[bytes, tuple[Condition, bytes]] = {}  # the last answer by token
@@ -133,7 +134,8 @@ class Public:
         if now - self._settled >= _EVERY:
             self._settled = now
             due |= self._announced
-            due.update(name for name, serving in self._serving.items() if serving.settle(now))
+            due.update(name for name, word in self._words.items() if word.others.failed)  # they need to know of successes here
+            due.update(name for name in self._serving if self._settle(name, now))
             due.update(name for name, group in groups.items() if group.panic)
         if not due:
             return None
@@ -142,12 +144,17 @@ class Public:
         self._announced = (self._announced - due) | {name for name, seen in found.items() if seen.failed} | panics
         return {name: packed(seen) for name, seen in found.items()}
 
-    def told(self, upstreams: Any) -> None:
-        """Take over what the control process says. Raises KeyError, TypeError or ValueError for what makes no sense."""
-        if not isinstance(upstreams, Mapping):
-            raise TypeError("what is told for visitors is no object")
-        words = {str(name): Word.of(data) for name, data in upstreams.items()}
+    def _settle(self, name: str, now: float) -> bool:
+        """Forget trouble of an upstream that is over; return whether there is any."""
+        serving = self._serving[name]
+        return serving.settle(together((serving.evidence(), self._words.get(name, _NOTHING).others), now), now)
+
+    def told(self, message: Mapping[str, Any]) -> None:
+        """Take over what the control process says. Raises AttributeError, KeyError, TypeError or ValueError for nonsense."""
+        words = {str(name): Word.of(data) for name, data in message["upstreams"].items()}
+        days = {str(name): {int(day): int(minutes) for day, minutes in of} for name, of in message["days"].items()}
         self._words = {name: word for name, word in words.items() if name in self._worker.config.upstream}
+        self.days = days
         self._heard = self._worker.clock()
 
     # Telling.

@@ -109,6 +109,15 @@ def _events(read: Read, one: Incident, waiting: list[Event]) -> list[dict[str, A
     return [dict(zip(names, event, strict=True)) for event in sorted(found)]
 
 
+def troubled_minutes(read: Read, since: float) -> list[tuple[str, int, int]]:
+    """Return (upstream, day since 1970, minutes in which users saw failures) since a time."""
+    query = (
+        "SELECT upstream, minute.at / 86400, count(DISTINCT minute.at) FROM minute JOIN incident ON incident.id = minute.incident"
+        " WHERE minute.at >= ? AND minute.seen > 0 GROUP BY 1, 2"
+    )
+    return [(str(name), int(day), int(count)) for name, day, count in read(query, (since,))]
+
+
 def find(read: Read, live: Iterable[Incident], reference: str) -> dict[str, Any] | None:
     """Return {"incident", "record"} of the sample with a reference."""
     if not reference:

@@ -101,11 +101,15 @@ class Store:
             del self._verdicts[0]
         return True
 
-    def acknowledge(self, id: str, who: str, note: str, now: float) -> dict[str, Any] | None:
-        """Say that somebody is on it. Returns the incident's summary; None where there is none."""
+    def acknowledge(self, id: str, who: str, note: str, now: float, expected: float = 0.0) -> dict[str, Any] | None:
+        """Say that somebody is on it, and when it is expected to be over (0: nobody knows). Returns the incident's summary; None
+        where there is none.
+        """
         one = self._act(id, "acknowledge", who, note, now)
         if one is not None:
             one.acknowledged = {"by": clean(who), "note": clean(note, 2000), "at": now}
+            if expected > 0:
+                one.acknowledged["expected"] = expected
         return summary(one) if one is not None else None
 
     def resolve(self, id: str, who: str, note: str, now: float) -> dict[str, Any] | None:
@@ -281,6 +285,10 @@ class Store:
         kept = [id for (id,) in self._file.read(query, (*values, limit + len(live))) if id not in live]
         found += [one for id in kept[:limit] if (one := self._fetch(id, clients=False)) is not None]
         return sorted(found, key=lambda one: (-one.first, one.id))[:limit]
+
+    def troubled_minutes(self, since: float) -> list[tuple[str, int, int]]:
+        """Return (upstream, day since 1970, minutes in which users saw failures) since a time, as far as it is in the file."""
+        return queries.troubled_minutes(self.read, since)
 
     def _peek(self, id: str) -> Incident | None:
         """Return an incident without keeping it in memory."""

@@ -137,10 +137,11 @@ class Serving:
         self.news = False
         return self.evidence()
 
-    def settle(self, now: float) -> bool:
-        """Forget trouble that is over; return whether there is any."""
-        if self.failed_at and now - self.failed_at >= CALM and works(self.evidence(), now):
+    def settle(self, seen: Evidence, now: float) -> bool:
+        """Forget trouble that is over; return whether there is any. seen: by all processes."""
+        if self.failed_at and now - seen.failed >= CALM and works(seen, now):
             self.failed_at = self.begun = self.good = self.bad = 0.0
+            self.run = 0
         return self.failed_at > 0
 
     def may_be_tried(self, seen: Evidence, now: float) -> bool:
