@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -124,6 +125,13 @@ def _allow_descriptors() -> None:
         pass  # an unlimited hard limit above what the kernel can do: the soft one stays as it is
 
 
+def _pages() -> Any:
+    """Return the pages of the dashboard, loaded when somebody first wants to see one."""
+    from ..web import dashboard
+
+    return dashboard
+
+
 def _tell_of_descriptors(journal: Journal, wanted: int, workers: int) -> None:
     """Note when the processes may not open as many files as the configuration needs."""
     most = affordable(wanted) * workers
@@ -153,7 +161,7 @@ def _run(loaded: Loaded, addresses: Sequence[Address], path: str, elder: Elder) 
         from ..control.tools import Tools
         from ..probe.autopsy import autopsy
 
-        return run_control(seat, gauges, journal, path, Tools(examine=autopsy, heir=bool(elder.pid)))
+        return run_control(seat, gauges, journal, path, Tools(examine=autopsy, pages=_pages, heir=bool(elder.pid)))
 
     def started() -> None:
         for address in addresses:

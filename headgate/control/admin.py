@@ -8,6 +8,7 @@ import asyncio
 import errno
 import os
 import socket
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -180,6 +181,9 @@ def _load(control: "Control", door: Door) -> "Server":
     """Return the server. Takes a moment: much is imported."""
     from .adminserver import Server
     from .api import make_api
+    from .dashboard import login_form
     from .guard import Guard
 
-    return Server(Guard(make_api(control, with_token=bool(door.token)), door, control.journal.note))
+    pages = control.tools.pages() if control.tools.pages is not None else None
+    form = partial(login_form, pages) if pages is not None else None
+    return Server(Guard(make_api(control, with_token=bool(door.token), pages=pages), door, control.journal.note, form))

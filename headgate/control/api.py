@@ -11,6 +11,7 @@ from ..config.findings import BadConfig
 from ..config.load import read
 from ..diagnose.redact import clean
 from .answers import Ejection, Problem, Reason, Said, ServerStatus, Status, UpstreamStatus, Weight
+from .dashboard import Pages, add_dashboard
 from .desired import NotApplied
 from .incidentapi import add_incidents
 from .metrics import Metrics
@@ -42,8 +43,8 @@ Upstream = Annotated[str, Path(description="The upstream's name: of [upstream.NA
 Server = Annotated[str, Path(description="The server's URL as the configuration has it.")]
 
 
-def make_api(control: "Control", *, with_token: bool) -> FastAPI:
-    """Return the application. with_token: callers must show one (which guard.py checks); then the description says so."""
+def make_api(control: "Control", *, with_token: bool, pages: Pages | None = None) -> FastAPI:
+    """Return the application. with_token: callers must show one (guard.py checks it). pages: of the dashboard, None for none."""
     api = FastAPI(
         title="Headgate admin API", version=__version__, description=_INTRODUCTION, openapi_url="/api/openapi.json",
         docs_url=None, redoc_url=None, redirect_slashes=False, generate_unique_id_function=lambda route: route.name,
@@ -56,6 +57,8 @@ def make_api(control: "Control", *, with_token: bool) -> FastAPI:
     _add_gateway(api, control)
     add_incidents(api, control)
     _add_metrics(api, control)
+    if pages is not None:
+        add_dashboard(api, control, pages, with_token=with_token)
     answer_problems(api)
     _describe_problems(api)
     return api

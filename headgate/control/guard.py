@@ -2,6 +2,7 @@
 
 A page that was opened on the gateway's machine reaches loopback addresses as its user does. It cannot choose Host (against DNS
 rebinding), nor hide its Origin, nor send JSON to another site without being asked about it first (and nobody answers that here).
+Browsers also say whose page asks (Sec-Fetch-Site): of others' pages only a link may lead here.
 """
 
 import asyncio
@@ -9,7 +10,9 @@ import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from .dashboard import PAGE_FIELDS
 from .door import Door
+from .entrance import Entrance, Form, fields_of, local
 from .problems import problem
 
 Scope = MutableMapping[str, Any]
@@ -22,7 +25,17 @@ LARGEST: Final = 64 << 10
 """Bytes of a body."""
 _PATIENCE: Final = 10.0
 """Seconds for a whole body."""
-_ALWAYS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+_ALWAYS: Final = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""Fields of each answer that does not say otherwise."""
+_PAGE: Final = [(name.encode(), value.encode()) for name, value in PAGE_FIELDS.items()]
+_NEEDED: Final = "a token is needed: Authorization: Bearer TOKEN"
+_PUBLIC: Final = "/static/"
+"""What the login form needs; it is the same everywhere."""
+_RELOAD: Final = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0"><title>Headgate</title>'
+    '<p><a href="">Go on</a></p></html>'
+)
+"""A link from another site comes without our cookie (SameSite=Strict). Followed once more from here, it comes with it."""
 
 
 class Refused(Exception):
@@ -37,9 +50,10 @@ class Refused(Exception):
 class Guard:
     """An ASGI application around another, which gets only what may come in, with its body read."""
 
-    def __init__(self, app: App, door: Door, note: Callable[[str], None]) -> None:
-        """note: takes a line about an error of the application's own."""
+    def __init__(self, app: App, door: Door, note: Callable[[str], None], form: Form | None = None) -> None:
+        """note: takes a line about an error of the application's own. form: makes the login page; None: browsers get none."""
         self._app, self._door, self._note = app, door, note
+        self._entrance = Entrance(door.token, door.port, form) if form is not None and door.token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -49,11 +63,15 @@ class Guard:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                message["headers"] = [*message.get("headers", ()), *_ALWAYS]
+                there = list(message.get("headers", ()))
+                named = {name for name, _ in there}
+                message["headers"] = there + [(name, value) for name, value in _ALWAYS if name not in named]
             await send(message)
 
         try:
-            self._check(scope)
+            if not self._comes_in(scope):
+                await self._at_the_entrance(scope, receive, tell)
+                return
             body = await _read(scope, receive)
         except Refused as refused:
             await _answer(refused, tell)
@@ -65,29 +83,109 @@ class Guard:
             if not begun:
                 await _answer(Refused(500, "an error within the gateway; its error log says more"), tell)
 
-    def _check(self, scope: Scope) -> None:
-        """Raise Refused unless the head may come in."""
+    def _comes_in(self, scope: Scope) -> bool:
+        """Tell whether a request goes to the application; False: it is about the login. Raises Refused."""
+        self._check_origin(scope)
+        entrance, path, method = self._entrance, scope["path"], scope["method"]
+        if entrance is not None and (
+            (method == "POST" and path in ("/login", "/logout")) or (method == "GET" and path == "/login")
+        ):
+            return False
+        if self._door.token and not (method == "GET" and path.startswith(_PUBLIC)):
+            shown = _field(scope, b"authorization")
+            if shown is None and entrance is not None:
+                if not entrance.lets_in(_cookies(scope)):
+                    if method == "GET" and "text/html" in (_field(scope, b"accept") or ""):
+                        return False
+                    raise Refused(401, f"{_NEEDED} (gateway.admin.token names its file)")
+                if method not in ("GET", "HEAD") and _field(scope, b"origin") is None:
+                    raise Refused(403, "a browser that has logged in says whose page asks (Origin)")
+            else:
+                self._check_token(shown)
+        if method not in ("GET", "HEAD"):
+            kind = (_field(scope, b"content-type") or "").partition(";")[0].strip().lower()
+            if kind != "application/json":
+                raise Refused(415, "Content-Type: application/json is needed, also without a body")
+        return True
+
+    def _check_origin(self, scope: Scope) -> None:
+        """Raise Refused for what another site's page sends, or what another name brought here."""
         host = _field(scope, b"host") or ""
         if not self._door.is_ours(host):
             where = f"127.0.0.1:{self._door.port}" if self._door.port else "localhost"
             raise Refused(421, f"Host {host[:100]!r} is not this admin API: it is asked by its address, such as {where}")
         origin = _field(scope, b"origin")
-        if origin is not None and origin.lower() != f"http://{host}".lower():
+        if origin is not None and origin.lower() != f"{scope.get('scheme', 'http')}://{host}".lower():
             raise Refused(403, f"pages of {origin[:100]!r} may not use this admin API")
-        self._check_token(_field(scope, b"authorization"))
-        if scope["method"] not in ("GET", "HEAD"):
-            kind = (_field(scope, b"content-type") or "").partition(";")[0].strip().lower()
-            if kind != "application/json":
-                raise Refused(415, "Content-Type: application/json is needed, also without a body")
+        if _field(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
+            link = scope["method"] == "GET" and _field(scope, b"sec-fetch-mode") == "navigate"
+            if not link or _field(scope, b"sec-fetch-dest") not in (None, "document"):
+                raise Refused(403, "pages of another site may not use this admin API")
 
     def _check_token(self, shown: str | None) -> None:
-        if not self._door.token:
-            return
         scheme, _, token = (shown or "").partition(" ")
         right = hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._door.token)
         if not right or scheme.lower() != "bearer":
-            said = "the token is wrong" if shown else "a token is needed: Authorization: Bearer TOKEN"
+            said = "the token is wrong" if shown else _NEEDED
             raise Refused(401, f"{said} (gateway.admin.token names its file)")
+
+    # The login.
+
+    async def _at_the_entrance(self, scope: Scope, receive: Receive, tell: Send) -> None:
+        """Answer what is about the login. Raises Refused."""
+        entrance, secure = self._entrance, scope.get("scheme") == "https"
+        assert entrance is not None
+        if scope["path"] == "/logout":
+            await _read(scope, receive)
+            await _move(tell, "/login", entrance.no_cookie(secure=secure))
+        elif scope["method"] == "POST":
+            await self._log_in(entrance, scope, await _read(scope, receive), tell, secure)
+        elif _field(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
+            await _show(tell, 200, _RELOAD)
+        else:
+            query = scope.get("query_string", b"").decode("latin-1")
+            to = local(scope["path"] + ("?" + query if query else ""))
+            await _show(tell, 200 if scope["path"] == "/login" else 401, await asyncio.to_thread(entrance.form, "", to))
+
+    async def _log_in(self, entrance: Entrance, scope: Scope, body: bytes, tell: Send, secure: bool) -> None:
+        """Look at a token that came by the form."""
+        if _field(scope, b"origin") is None and _field(scope, b"sec-fetch-site") != "same-origin":
+            raise Refused(403, "the form is sent by a browser, which says whose page asks (Origin)")
+        client, fields = _client(scope), fields_of(body)
+        to = local(fields.get("to", "/"))
+        if wait := entrance.tries.wait(client):
+            problem = f"There were too many wrong tokens from here. The next one is looked at in {wait:.0f} s."
+            await _show(tell, 429, await asyncio.to_thread(entrance.form, problem, to))
+        elif entrance.is_right(fields.get("token", "")):
+            await _move(tell, to, entrance.cookie(secure=secure))
+        else:
+            entrance.tries.failed(client)
+            self._note(f"a wrong token was tried at the dashboard, from {client[:60]}")
+            await _show(tell, 401, await asyncio.to_thread(entrance.form, "This is not the token.", to))
+
+
+def _client(scope: Scope) -> str:
+    """Return who asks; one word for all by a unix socket."""
+    return str((scope.get("client") or ("local",))[0])
+
+
+def _cookies(scope: Scope) -> str:
+    return "; ".join(value.decode("latin-1") for key, value in scope["headers"] if key == b"cookie")
+
+
+async def _show(send: Send, status: int, html: str) -> None:
+    """Answer with a page."""
+    content = html.encode()
+    fields = [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(content)).encode()), *_PAGE]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _move(send: Send, to: str, cookie: str) -> None:
+    """Send a browser elsewhere, with a cookie or without one."""
+    fields = [(b"location", to.encode()), (b"set-cookie", cookie.encode()), (b"content-length", b"0"), *_PAGE]
+    await send({"type": "http.response.start", "status": 303, "headers": fields})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _field(scope: Scope, name: bytes) -> str | None:

@@ -206,7 +206,7 @@ DRAIN, EJECT, WEIGHT = "{server}/drain", "{server}/eject", "{server}/weight"
         ("POST", "{server}/destroy", {}, 404, "there is nothing at /api/upstreams/app/servers/"),
         ("GET", "/docs", None, 404, "GET /api/openapi.json lists"),
         ("GET", "/redoc", None, 404, "GET /api/openapi.json lists"),
-        ("GET", "/", None, 404, "there is nothing at /"),
+        ("GET", "/nothing", None, 404, "there is nothing at /nothing"),
         ("DELETE", "/api/status", None, 415, "application/json"),
         ("POST", "/api/status", {}, 405, "POST is not for /api/status, which takes GET"),
         ("GET", "/api/reload", None, 405, "GET is not for /api/reload, which takes POST"),
