@@ -52,13 +52,17 @@ class Traffic:
                 self._begin(now, monotonic)
             else:
                 self._look(now, monotonic)
-        self.history.flush(now, self._mark)
+        if self._before is not None:
+            self.history.flush(now, self._mark)
 
     def close(self, now: float) -> None:
         """Write everything."""
-        if self._before is not None:
+        if self._before is None:
+            self._begin(now, self._began + _PATIENCE)
+        else:
             self._look(now, time.monotonic())
-        self.history.flush(now, self._mark, at_once=True)
+        if self._before is not None:
+            self.history.flush(now, self._mark, at_once=True)
 
     def _living(self) -> list[Mapping[str, Any]]:
         return told_by(self._control.peers.values())
@@ -77,9 +81,10 @@ class Traffic:
         if before is not None:
             self.history.add(min(at, now), _changes(_grown(present, before)), late=True)
         self._before = Tables() if first and before is None else present
-        self._look(now, monotonic)
+        self._looked_at_servers = self._looked
         if not first:
             self._lines = self._lines_now()
+        self._look(now, monotonic)
 
     def _marked(self) -> tuple[Tables | None, float]:
         """Return the counts that the process before this one had put down, and when; None where it left nothing."""
@@ -92,8 +97,7 @@ class Traffic:
         return None, 0.0
 
     def _mark(self) -> dict[str, Any]:
-        tables = self._before.snapshot() if self._before is not None else {}
-        return {"run": self._run, "at": time.time(), "tables": tables}
+        return {"run": self._run, "at": time.time(), "tables": self._before.snapshot() if self._before is not None else {}}
 
     # Every further look.
 

@@ -113,15 +113,13 @@ class History:
     # Out into the file.
 
     def flush(self, now: float, mark: Callable[[], object], *, at_once: bool = False) -> bool:
-        """Write what waits, once a minute unless at once, and forget what is old. Returns whether nothing waits.
+        """Write what waits, first at once and then every minute, and forget what is old. Returns whether nothing waits.
 
         mark: returns, as JSON has it, up to where the workers' counts have been added.
         """
-        if not self._waiting or (not at_once and 0.0 <= now - self._written < _WRITE_EVERY):
+        due = at_once or not 0.0 <= now - self._written < _WRITE_EVERY
+        if not due or (not self._waiting and self._written >= 0):
             return not self._waiting
-        if self._written < 0 and not at_once:  # the first minute begins
-            self._written = now
-            return False
         self._written = now
         waiting = self._waiting
 
