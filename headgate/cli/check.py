@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..config.checks import warnings
 from ..config.findings import BadConfig, Finding, Remark
-from ..config.load import read
+from ..config.load import Loaded, read
 from ..render.errors import Errors
 from ..render.page import BadTemplate
 
@@ -29,6 +29,7 @@ def command(file: str, as_json: bool, strict: bool) -> None:
     try:
         loaded = read(file)
         findings = warnings(loaded.config, loaded.source)
+        findings += _bad_templates(loaded)
         Errors(loaded.config.gateway)
     except BadConfig as error:
         findings = error.findings
@@ -41,6 +42,26 @@ def command(file: str, as_json: bool, strict: bool) -> None:
     else:
         _print(file, findings, counts)
     sys.exit(2 if counts["error"] else 1 if strict and counts["warning"] else 0)
+
+
+def _bad_templates(loaded: Loaded) -> list[Finding]:
+    """Return what is wrong with templates of messages: each is tried with an example."""
+    if not any(one.template for one in loaded.config.destination.values()):
+        return []
+    from ..notify.courier import Courier  # the check of most files does without
+    from ..notify.failing import NotSent
+    from ..notify.message import OPENED, about, example
+
+    found = []
+    message = about(OPENED, 0.0, example(0.0, test=False))
+    for name, destination in loaded.config.destination.items():
+        if destination.template is not None:
+            try:
+                Courier(name, destination, "gateway", masked=True).make([message])
+            except NotSent as problem:
+                place = ("destination", name, "template")
+                found.append(loaded.source.finding("error", Remark(place, str(problem))))
+    return found
 
 
 def _print(file: str, findings: list[Finding], counts: dict[str, int]) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "upgrade": "Have a new version of the program take over from a running gateway.",
     "server": "Drain, eject, weigh or bring back a server of a running gateway.",
     "check": "Validate a configuration file, and warn of settings that will cause 502s.",
+    "notify": "Send a test message to whoever is told of incidents, or show what they would be sent.",
     "schema": "Print the JSON Schema of the configuration, for editors.",
     "explain": "Explain a code, log line or error page of any product: what it means, what to do.",
     "diagnose": "Examine a URL: who wrote the error, which hop fails, why, what to do.",

@@ -10,7 +10,7 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .failing import NotSent
-from .message import TEST, Message
+from .message import Message
 from .pagers import alias
 from .words import Told
 
@@ -21,7 +21,7 @@ _LARGEST: Final = 256 * 1024
 def data(message: Message, told: Told, origin: str, lost: int) -> dict[str, Any]:
     """Return a message as JSON has it: what a webhook, a command and a template get. docs/notifications.md has its members."""
     return {
-        "version": 1, "what": message.what, "test": message.what == TEST, "key": alias(message), "at": round(message.at, 3),
+        "version": 1, "what": message.what, "test": message.is_test(), "key": alias(message), "at": round(message.at, 3),
         "title": told.title, "headline": told.headline, "text": told.text, "severity": told.severity, "over": told.over,
         "facts": dict(told.facts), "steps": list(told.steps), "link": told.link, "gateway": origin,
         "before": dict(message.before), "lost": lost, message.kind: dict(message.subject),

@@ -26,6 +26,7 @@ _TEXT: Final = 300
 _KEPT: Final = frozenset({
     "id", "upstream", "server", "cause", "phase", "state", "severity", "first", "last", "opened", "resolved", "reopenings",
     "failed", "seen", "rescued", "clients", "clients_more", "servers_count", "routes_count", "acknowledged", "silenced_until",
+    "test",
 })  # fmt: skip
 _LISTS: Final = {"servers": "server", "routes": "route", "causes": "cause"}
 
@@ -62,6 +63,10 @@ class Message:
         elif self.what == ACKNOWLEDGED:
             parts.append(str((told.get("acknowledged") or {}).get("at")))
         return "|".join(parts)
+
+    def is_test(self) -> bool:
+        """Return whether nothing of it is true."""
+        return bool(self.subject.get("test"))
 
     def is_over(self) -> bool:
         """Return whether it tells of an end."""
@@ -101,13 +106,17 @@ def about(what: str, now: float, summary: Mapping[str, Any], link: str = "") -> 
     return Message(f"incident:{summary['id']}", what, now, INCIDENT, slim(summary), link)
 
 
-EXAMPLE: Final = {
+def example(now: float, *, test: bool) -> dict[str, Any]:
+    """Return the summary of an incident that never was, for tests of destinations (test: marked as such) and of templates."""
+    found = {**_EXAMPLE, "first": now - 42, "opened": now - 42, "last": now}
+    return {**found, "test": True} if test else found
+
+
+_EXAMPLE: Final = {
     "id": "EXAMP1E0", "upstream": "shop", "server": "http://10.0.0.5:8000", "cause": "connection-refused", "phase": "connect",
-    "state": "open", "severity": "seen", "first": 1_790_000_000.0, "last": 1_790_000_042.0, "opened": 1_790_000_000.0,
-    "resolved": None, "reopenings": 0, "failed": 41, "seen": 37, "rescued": 4, "clients": 12, "clients_more": False,
-    "servers_count": 1, "routes_count": 1,
+    "state": "open", "severity": "seen", "resolved": None, "reopenings": 0, "failed": 41, "seen": 37, "rescued": 4,
+    "clients": 12, "clients_more": False, "servers_count": 1, "routes_count": 1, "acknowledged": None, "silenced_until": None,
     "causes": [{"cause": "connection-refused", "phase": "connect", "failed": 41, "seen": 37, "rescued": 4}],
     "servers": [{"server": "http://10.0.0.5:8000", "failed": 41, "seen": 37, "rescued": 4}],
-    "routes": [{"route": "shop.example.org/", "count": 41}], "acknowledged": None, "silenced_until": None,
+    "routes": [{"route": "shop.example.org/", "count": 41}],
 }  # fmt: skip
-"""An incident that never was, for tests of destinations and templates."""

@@ -23,7 +23,6 @@ from .message import (
     REOPENED,
     RESOLVED,
     SHARE,
-    TEST,
     WORSE,
     Message,
     about,
@@ -212,7 +211,7 @@ class Notifier:
 
     def _refreshed(self, message: Message) -> Message | None:
         """Return a message with what is known now; None for one of an incident that was silenced meanwhile."""
-        if message.kind != INCIDENT or message.what == TEST:
+        if message.kind != INCIDENT:
             return message
         found = self._known.incident(str(message.subject.get("id", "")))
         if found is None:

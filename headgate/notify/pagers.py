@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from .chats import cut, stamp
-from .message import ACKNOWLEDGED, SHARE, TEST, Message
+from .message import ACKNOWLEDGED, SHARE, Message
 from .words import CRITICAL, INFO, Told
 
 PAGERDUTY: Final = "https://events.pagerduty.com/v2/enqueue"
@@ -86,7 +86,7 @@ def opsgenie(message: Message, told: Told, base: str, origin: str) -> tuple[str,
 
 def _tags(message: Message) -> list[str]:
     subject = message.subject
-    return [str(value) for value in (subject.get("cause"), subject.get("upstream"), message.what == TEST and "test") if value]
+    return [str(value) for value in (subject.get("cause"), subject.get("upstream"), message.is_test() and "test") if value]
 
 
 def _fitting(named: Mapping[str, str]) -> dict[str, str]:
@@ -111,7 +111,7 @@ def alerts(messages: Sequence[Message], words: Sequence[Told], origin: str, now:
 def labels(message: Message, severity: str, origin: str) -> dict[str, str]:
     """Return the labels, by which Alertmanager knows an alert: those that stay the same as long as it lasts."""
     subject = message.subject
-    name = "HeadgateTest" if message.what == TEST else "HeadgateShare" if message.kind == SHARE else "HeadgateIncident"
+    name = "HeadgateTest" if message.is_test() else "HeadgateShare" if message.kind == SHARE else "HeadgateIncident"
     found = {
         "alertname": name, "severity": severity, "gateway": origin, "upstream": str(subject.get("upstream") or ""),
         "cause": str(subject.get("cause") or ""), "incident" if message.kind != SHARE else "rule": message.key.partition(":")[2],

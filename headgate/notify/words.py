@@ -60,7 +60,7 @@ class Told:
 
 def told(message: Message, lost: int = 0, origin: str = "") -> Told:
     """Return one message in words. lost: messages to this destination that were left out. origin: which gateway says it."""
-    subject, test = message.subject, message.what == TEST
+    subject, test = message.subject, message.is_test()
     share = message.kind == SHARE
     sentences = [_TEST_TEXT] if test else []
     sentences += _of_share(subject) if share else _of_incident(message)
