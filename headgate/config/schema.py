@@ -16,6 +16,7 @@ from .incidents import Incidents
 from .notify import Destination, Notify
 from .notifyforms import WebUrl
 from .resilience import Adaptive, Breaker, Ejection, HealthCheck, Queue, RateLimit, Retry, Sticky
+from .slo import Slo
 from .statuspage import PublicStatus, StatusPage
 from .telemetry import Telemetry
 from .values import (
@@ -175,6 +176,8 @@ class Gateway(Table):
     """File with the secret (16 bytes or more) that signs sticky cookies; when absent, a new one is made at each start."""
     admin: Admin = Admin()
     status: PublicStatus = PublicStatus()
+    slo: Slo = Slo()
+    """For routes without a table of their own."""
 
     @cached_property
     def addresses(self) -> tuple[Address, ...]:
@@ -326,6 +329,8 @@ class Route(Table):
     """How often each client may ask; 429 above. No limit when absent."""
     maintenance: bool = False
     """Answer 503 with a page that says so, without asking any server."""
+    slo: Slo | None = None
+    """What its users may expect; as `gateway.slo` when absent."""
 
     @property
     def label(self) -> str:
