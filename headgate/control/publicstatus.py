@@ -35,6 +35,7 @@ class PublicStatus:
         self._said: dict[int, tuple[Any, ...]] = {}  # by slot: what it was last told
         self._incidents: dict[str, dict[str, Any]] = {}  # by upstream
         self._days: dict[str, dict[int, int]] = {}
+        self._first_day = 0  # before it nothing is known
         self._looked = self._counted = self._told_at = -1e9
         self._fresh = False  # somebody said something
         control.desk.listeners.append(self._changed)
@@ -77,9 +78,8 @@ class PublicStatus:
             self._incidents = found
         if self._control.desired.config.status_page is not None and monotonic - self._counted >= _COUNT_DAYS:
             self._counted = monotonic
-            days = self._past_days(now)
-            self._fresh = self._fresh or days != self._days
-            self._days = days
+            before, self._days = (self._days, self._first_day), self._past_days(now)
+            self._fresh = self._fresh or before != (self._days, self._first_day)
         again = monotonic - self._told_at >= _AGAIN and bool(troubled or self._days)
         if self._fresh or again:
             self._told_at, self._fresh = (monotonic if again else self._told_at), False
@@ -115,6 +115,7 @@ class PublicStatus:
         page = self._control.desired.config.status_page
         since = (int(now) // _DAY - (page.days if page is not None else 0) + 1) * _DAY
         found: dict[str, dict[int, int]] = {}
+        self._first_day = int(self._control.desk.store.known_since() or now) // _DAY
         for name, day, minutes in self._control.desk.store.troubled_minutes(since):
             found.setdefault(name, {})[day] = minutes
         return found
@@ -125,11 +126,11 @@ class PublicStatus:
             if peer.link is None or not peer.sent:
                 continue
             words = {name: self._word(name, slot, now) for name in sorted(troubled)}
-            said = (peer.pid, words, self._days)
-            if not again and self._said.get(slot, (0, {}, {})) == said:
+            said = (peer.pid, words, self._days, self._first_day)
+            if not again and self._said.get(slot, (0, {}, {}, 0)) == said:
                 continue
             days = {name: list(of.items()) for name, of in self._days.items()}
-            if peer.link.send({"do": "public", "upstreams": words, "days": days}):
+            if peer.link.send({"do": "public", "upstreams": words, "days": days, "first_day": self._first_day}):
                 self._said[slot] = said
             else:
                 self._fresh = True

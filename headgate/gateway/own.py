@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 _NAME: Final = "(status)"
-"""What logs and metrics call it."""
+_PAGE_NAME: Final = "(status page)"
+"""What logs and metrics call them."""
 _FIELDS: Final = b"X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n"
 _PARAMETERS: Final = 8
 """Query parameters that are looked at."""
@@ -52,6 +53,11 @@ def places(config: Config, worker: "Worker") -> Places:
     found: dict[bytes, list[tuple[bytes, Route]]] = {}
     if config.gateway.status.path != OFF:
         _add(found, config.gateway.status.path, "", _route(config, _NAME, worker, lambda flow: _status(worker, flow)))
+    page, settings = worker.status_page, config.status_page
+    if page is not None and settings is not None:
+        route = _route(config, _PAGE_NAME, worker, lambda flow: page.answer(worker, flow))
+        for path in settings.paths:
+            _add(found, path, settings.host or "", route)
     return found
 
 

@@ -77,6 +77,7 @@ class Public:
         self._serving: dict[str, Serving] = {}
         self._words: dict[str, Word] = {}
         self.days: dict[str, dict[int, int]] = {}  # minutes with failures, by upstream and day since 1970
+        self.first_day = 0  # before it nothing is known
         self._heard = 0.0
         self._broken: dict[str, float] = {}  # when it was last seen not to work
         self._ready: dict[bytes, tuple[Condition, bytes]] = {}  # the last answer by token
@@ -154,7 +155,7 @@ class Public:
         words = {str(name): Word.of(data) for name, data in message["upstreams"].items()}
         days = {str(name): {int(day): int(minutes) for day, minutes in of} for name, of in message["days"].items()}
         self._words = {name: word for name, word in words.items() if name in self._worker.config.upstream}
-        self.days = days
+        self.first_day, self.days = int(message["first_day"]), days
         self._heard = self._worker.clock()
 
     # Telling.

@@ -35,6 +35,7 @@ from .reporting import Reporting
 from .retrying import Retrying
 from .router import Router
 from .servers import make_all_servers
+from .statuspage import StatusPage
 from .tls import renew, server_context
 from .tracing import Traced, Tracer
 
@@ -85,6 +86,7 @@ class Worker:
         self._prefix = "".join(secrets.choice(_ALPHABET) for _ in range(7))
         self._count = 0
         self.counting.assign(config, numbers)
+        self.status_page = StatusPage.of(config)
         self._apply(config, Errors(config.gateway), make_all_servers(config, self, self.resolver))
 
     # Configuration.
@@ -96,7 +98,7 @@ class Worker:
         before.
         """
         now, then = self.config.gateway, config.gateway
-        errors = Errors(then)
+        errors, page = Errors(then), StatusPage.of(config)
         resolver = self.resolver if then.dns == now.dns else self._resolver(config)
         servers = make_all_servers(config, self, resolver)
         if self._context is not None and then.tls is not None:
@@ -114,6 +116,7 @@ class Worker:
             recorder.follow(self.recorder)
             self.recorder = recorder
         self.resolver = resolver
+        self.status_page = page
         self._apply(config, errors, servers)
 
     def _apply(self, config: Config, errors: Errors, servers: Mapping[str, list[Server]]) -> None:

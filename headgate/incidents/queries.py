@@ -68,6 +68,9 @@ def whole(read: Read, one: Incident, events: list[Event], verdicts: list[tuple[f
     ]
     told["routes"] = [{"route": route, "count": n} for route, n in sorted(one.routes.items(), key=lambda item: -item[1])]
     told["actions"] = [dict(action) for action in one.actions]
+    told["figures"] = {
+        cause: {name: [n, list(some)] for name, (n, some) in kinds.items()} for cause, kinds in one.figures.items()
+    }
     told["seconds"] = _series(read, "second", one.id, one.pending.seconds)
     told["minutes"] = _series(read, "minute", one.id, one.pending.all_minutes())
     told["samples"] = samples(read, one)
@@ -116,6 +119,12 @@ def troubled_minutes(read: Read, since: float) -> list[tuple[str, int, int]]:
         " WHERE minute.at >= ? AND minute.seen > 0 GROUP BY 1, 2"
     )
     return [(str(name), int(day), int(count)) for name, day, count in read(query, (since,))]
+
+
+def known_since(read: Read) -> float:
+    """Return since when traffic was counted (wall-clock seconds); 0 where none was."""
+    rows = read("SELECT min(at) FROM traffic", ())
+    return float(rows[0][0]) if rows and rows[0][0] else 0.0
 
 
 def find(read: Read, live: Iterable[Incident], reference: str) -> dict[str, Any] | None:

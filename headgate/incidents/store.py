@@ -290,6 +290,10 @@ class Store:
         """Return (upstream, day since 1970, minutes in which users saw failures) since a time, as far as it is in the file."""
         return queries.troubled_minutes(self.read, since)
 
+    def known_since(self) -> float:
+        """Return since when traffic was counted, as far as it is in the file; 0 where none was."""
+        return queries.known_since(self.read)
+
     def _peek(self, id: str) -> Incident | None:
         """Return an incident without keeping it in memory."""
         id = normal_id(id)

@@ -73,7 +73,7 @@ def make_page(kind: str, path: str | None) -> Page:
     setting = f"gateway.pages.{kind}"
     file = Path(path)
     try:
-        page = Page(_environment(kind, FileSystemLoader(file.parent)).get_template(file.name), _built_in(kind))
+        page = Page(environment(kind, FileSystemLoader(file.parent)).get_template(file.name), _built_in(kind))
     except TemplateSyntaxError as error:
         raise BadTemplate(f"{setting}: {error.filename or path}:{error.lineno}: {error.message}") from None
     except (TemplateError, OSError, UnicodeDecodeError) as error:
@@ -82,20 +82,21 @@ def make_page(kind: str, path: str | None) -> Page:
         try:
             page.attempt(view)
         except Exception as error:
-            raise BadTemplate(f"{setting}: {_where(error, path)}: {error} (with cause {view.cause.code})") from None
+            raise BadTemplate(f"{setting}: {where(error, path)}: {error} (with cause {view.cause.code})") from None
     return page
 
 
 @cache
 def _built_in(kind: str) -> Page:
-    page = Page(_environment(kind, PackageLoader("headgate", "knowledge/pages")).get_template(_BUILT_IN[kind]))
+    page = Page(environment(kind, PackageLoader("headgate", "knowledge/pages")).get_template(_BUILT_IN[kind]))
     if kind == "html":
-        page.policy = _policy(page.attempt(next(iter(_samples()))))
+        page.policy = policy(page.attempt(next(iter(_samples()))))
     return page
 
 
-def _environment(kind: str, loader: BaseLoader) -> Environment:
-    environment = Environment(
+def environment(kind: str, loader: BaseLoader) -> Environment:
+    """Return what templates are compiled in: names that are not defined are errors, and HTML is escaped."""
+    made = Environment(
         loader=loader,
         autoescape=kind == "html",  # noqa: S701 (plain text has nothing to escape)
         undefined=StrictUndefined,
@@ -104,8 +105,8 @@ def _environment(kind: str, loader: BaseLoader) -> Environment:
         auto_reload=False,
         finalize=_shown,
     )
-    environment.filters["code"] = _code
-    return environment
+    made.filters["code"] = _code
+    return made
 
 
 def _shown(value: object) -> object:
@@ -120,8 +121,10 @@ def _code(text: str) -> Markup:
     return Markup().join(parts)
 
 
-def _policy(html: str) -> str:
-    """Return the policy that admits the page's own style and script by their hashes, tests of its own site, nothing else."""
+def policy(html: str) -> str:
+    """Return the header line with the policy that admits a page's own style and script by their hashes, tests of its own site,
+    and nothing else.
+    """
     style, script = (_hashes(tag, html) for tag in ("style", "script"))
     return (
         f"Content-Security-Policy: default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; "
@@ -148,7 +151,7 @@ def _samples() -> list[View]:
     return views
 
 
-def _where(error: Exception, path: str) -> str:
+def where(error: Exception, path: str) -> str:
     """Return the template's file and line in which `error` was raised."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     return f"{path}:{lines[-1]}" if lines else path
