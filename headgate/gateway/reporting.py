@@ -11,7 +11,8 @@ from typing import Any, Final
 from ..diagnose.classify import classify
 from ..model.cause import Cause
 from ..model.counted import MOST, OTHER
-from ..model.exchange import Attempt, Exchange
+from ..model.exchange import Exchange
+from ..model.facts import Facts
 from ..model.phases import ADMIT, HEAD, PHASES
 from ..model.signals import ANSWERED
 from ..render.record import record
@@ -51,6 +52,8 @@ limit was compared with. A limit that was reached is a figure of its own: "limit
 
 Key = tuple[str, str, str, int]
 """Upstream, server, cause, phase."""
+End = tuple[str, str, str, str]
+"""Route, upstream, cause, and the verdict by which it was saved ("": users saw it)."""
 
 
 class _Group:
@@ -75,9 +78,7 @@ class Reporting:
         self._groups: dict[Key, _Group] = {}
         self._samples = 0
         self.dropped = 0  # failures beyond the bounds, since the last report
-        self.ends: Counter[tuple[str, str, str, str]] = (
-            Counter()
-        )  # since the start: by route, upstream, cause and how it was saved
+        self.ends: Counter[End] = Counter()  # since the start
 
     def ended(self, exchange: Exchange, wall: float) -> None:
         """Take in an exchange of which something failed, at its end (wall-clock seconds)."""
@@ -100,8 +101,7 @@ class Reporting:
             group.count += 1
             if final is None:
                 group.rescued += 1
-            if number < len(failed):
-                _measure(group.figures, failed[number])
+            _measure(group.figures, (failed[number] if number < len(failed) else exchange).facts)
         if keys:
             self._count_end(exchange, (final or keys[0])[2], "" if final is not None else failed[0].verdict or "")
         if (group := self._groups.get(final or keys[0]) if keys else None) is not None:
@@ -153,9 +153,10 @@ def _answered(exchange: Exchange) -> Cause | None:
     return last.cause
 
 
-def _measure(figures: dict[str, list[float]], attempt: Attempt) -> None:
-    """Put down the numbers of a failed try that advice can be built on: times in seconds, sizes in bytes."""
-    facts = attempt.facts or {}
+def _measure(figures: dict[str, list[float]], facts: Facts | None) -> None:
+    """Put down the numbers of a failure that advice can be built on: times in seconds, sizes in bytes."""
+    if not facts:
+        return
     for name, key, scale in _MEASURED:
         value = facts.get(key)
         if isinstance(value, (int, float)) and len(known := figures.setdefault(name, [])) < _FIGURES:

@@ -1,6 +1,8 @@
 """Owns what is counted of one incident, and how it is described as JSON has it."""
 
 from dataclasses import dataclass, field
+from math import isfinite
+from random import randrange
 from typing import Any, Final
 
 from . import lifecycle
@@ -18,6 +20,10 @@ _KEYS: Final = 5000
 """Servers times causes of one incident. Beyond that no further server joins it."""
 _REOPENED: Final = 50
 _ACTIONS: Final = 200
+_FIGURES: Final = 32
+_FIGURES_OF: Final = 8
+_FIGURE_NAMES: Final = 16
+"""Numbers kept of each kind, drawn at random from all; causes of which there are any; kinds of each."""
 _HALF_LIFE: Final = 30.0
 """Seconds after which a failure weighs half as much when the present main cause is named."""
 _SHOWN: Final = 50
@@ -97,6 +103,7 @@ class Incident:
     many_clients: int = 0  # how many there were, where they are no longer told apart
     clients_more: bool = False  # there are more than are told apart
     samples: int = 0  # how many there were
+    figures: dict[str, dict[str, list[Any]]] = field(default_factory=dict)  # by cause and kind: how many there were, and some
     actions: list[dict[str, Any]] = field(default_factory=list)
     acknowledged: dict[str, Any] | None = None
     silenced_until: float = 0.0
@@ -167,6 +174,25 @@ class Incident:
                 waiting[self.samples] = sample
                 self.samples += 1
                 waiting.pop(self.samples - LATEST_SAMPLES - 1 if self.samples - LATEST_SAMPLES > FIRST_SAMPLES else -1, None)
+
+    def keep_figures(self, failure: Failure) -> None:
+        """Keep some of the numbers of each kind: every one of them with the same chance."""
+        kinds = self.figures.get(failure.cause)
+        if kinds is None:
+            if len(self.figures) >= _FIGURES_OF:
+                return
+            kinds = self.figures[failure.cause] = {}
+        for name, values in failure.figures.items():
+            if not isinstance(values, list) or not isinstance(name, str):
+                continue
+            known = kinds.get(name)
+            if known is None:
+                if len(kinds) >= _FIGURE_NAMES:
+                    continue
+                known = kinds[clean(name, 60)] = [0, []]
+            for value in values[:_FIGURES]:
+                if isinstance(value, (int, float)) and isfinite(value):
+                    _draw(known, value)
 
     def leads(self) -> bool:
         """Return whether one of its causes is more than an accompanying one."""
@@ -246,6 +272,15 @@ class Incident:
     def sure_after(self) -> float:
         """Return how many seconds of quiet mean that it is over."""
         return lifecycle.sure_after(self.gap, self.reopenings)
+
+
+def _draw(known: list[Any], value: float) -> None:
+    """Add a number to some of many."""
+    known[0] += 1
+    if len(known[1]) < _FIGURES:
+        known[1].append(value)
+    elif (place := randrange(known[0])) < _FIGURES:  # nobody gains from guessing it
+        known[1][place] = value
 
 
 def summary(one: Incident) -> dict[str, Any]:

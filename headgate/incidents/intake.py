@@ -26,6 +26,7 @@ class Failure:
     routes: Mapping[Any, Any]
     clients: list[Any]
     samples: list[Any]
+    figures: Mapping[Any, Any]
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -73,6 +74,7 @@ def failures(report: object) -> Iterator[Failure]:
             routes if isinstance(routes, dict) else {},
             clients if isinstance(clients, list) else [],
             samples if isinstance(samples, list) else [],
+            figures if isinstance(figures := get("figures"), dict) else {},
         )
 
 

@@ -74,6 +74,8 @@ class Ledger:
             one.count_routes(failure)
         if failure.clients:
             self._clients += one.count_clients(failure, _CLIENTS - self._clients)
+        if failure.figures:
+            one.keep_figures(failure)
         if failure.samples and self._samples < _SAMPLES:
             self._samples += len(failure.samples)
             one.keep_samples(failure)

@@ -102,7 +102,7 @@ def _body(one: Incident) -> str:
         "joined": one.joined, "gap": one.gap, "reopenings": one.reopenings, "reopened": one.reopened, "causes": tallies,
         "servers": one.servers, "routes": one.routes, "keys": sorted(one.keys), "clients": one.client_count(),
         "clients_more": one.clients_more, "samples": one.samples, "actions": one.actions, "acknowledged": one.acknowledged,
-        "silenced_until": one.silenced_until, "level": [level.seen, level.servers, level.cause, level.at],
+        "silenced_until": one.silenced_until, "figures": one.figures, "level": [level.seen, level.servers, level.cause, level.at],
     }  # fmt: skip
     return json.dumps(body, separators=(",", ":"))
 
@@ -115,6 +115,7 @@ def load(row: tuple[Any, ...], packed: Iterable[tuple[bytes]] = ()) -> Incident:
     for name in ("joined", "gap", "reopenings", "reopened", "servers", "routes", "clients_more", "samples", "actions"):
         setattr(one, name, body[name])
     one.acknowledged, one.silenced_until = body["acknowledged"], body["silenced_until"]
+    one.figures = body.get("figures", {})
     one.level = Level(*body["level"])
     one.keys = {(server, cause, phase) for server, cause, phase in body["keys"]}
     for cause, phase, *rest in body["causes"]:
