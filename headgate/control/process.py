@@ -27,6 +27,7 @@ from .peers import Peer, Totals, told_by
 from .publicstatus import PublicStatus
 from .reloading import Reloading
 from .standing import Standing
+from .telemetry import Telemetry
 from .telling import Telling
 from .tools import Tools
 
@@ -65,6 +66,7 @@ class Control:
         self._gone = self._loop.create_future()
         self.reloading = Reloading(self, gauges)
         self.desk = Desk(self)
+        self.telemetry = Telemetry(self)
         self.telling = Telling(self, state.get("telling"))
         self.public = PublicStatus(self)
         self._kept = True  # the parent has the present state
@@ -92,6 +94,7 @@ class Control:
         self.checks.stop()
         if not self._orphaned:
             await self._last_words()
+            await self.telemetry.end()
             for line in self.totals.summary(told_by(self.peers.values())):
                 self.journal.note(line)
         await self.telling.close()
@@ -132,6 +135,7 @@ class Control:
             if not self._kept:
                 self.keep()
             self.desk.tick()
+            self.telemetry.tick()
             self.telling.tick(time.time())
             self.public.tick(time.time(), time.monotonic())
             if self.desired.config.gateway.watch and self.reloading.file_changed():
@@ -224,6 +228,8 @@ class Control:
             self._counted(peer, message["counts"])
         elif "report" in message:
             self.desk.took(message["report"])
+        elif "telemetry" in message:
+            self.telemetry.took(message["telemetry"])
         elif "public" in message:
             self.public.heard(peer, message["public"])
         elif "event" in message:

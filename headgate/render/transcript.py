@@ -14,7 +14,7 @@ from ..model.trace import Trace
 
 MOST_ATTEMPTS: Final = 12
 """Attempts that are told of one exchange: the first ones and the last."""
-_LONGEST: Final = 2048
+_LONGEST: Final = 1024
 _LONGEST_FACT: Final = 500
 _MOST_FACTS: Final = 32
 _BYTES: Final = ("method", "target", "host")
