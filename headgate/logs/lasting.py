@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..diagnose.moments import span
+from ..diagnose.timers import timers_at
 from .chance import FEWEST_POSSIBLE, binomial, confidence, corrected
 from .entry import Entry
 from .finding import Finding, lines_of
 from .scene import Scene
-from .timers import timers_at
 from .where import percent
 
 _SHORTEST: Final = 0.9

@@ -9,11 +9,11 @@ from typing import Final
 
 from ..diagnose.moments import span
 from ..diagnose.redact import clean
+from ..diagnose.timers import idle_name
 from .chance import FEWEST, binomial, confidence, corrected, two_rates
 from .finding import Finding, lines_of
 from .sample import Seen
 from .scene import Scene
-from .timers import idle_name
 from .where import percent
 
 _QUIET: Final = (2.0, 30.0, 300.0)

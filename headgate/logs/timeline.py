@@ -7,13 +7,13 @@ from itertools import pairwise
 from typing import Final
 
 from ..diagnose.redact import clean
+from ..diagnose.timers import timers_at
 from .keep import group_of
 from .reading import Group
 from .report import Bar, Heat, OverTime
 from .scene import Scene
 from .series import Bins, bins_of, width_for
 from .tally import OTHERS
-from .timers import timers_at
 
 _CAUSES: Final = 6
 _SERVERS: Final = 12

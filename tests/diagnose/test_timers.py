@@ -3,7 +3,7 @@
 import pytest
 
 from headgate.diagnose.products import products
-from headgate.logs.timers import IDLE, TIMERS, Timer, idle_name, timers_at
+from headgate.diagnose.timers import IDLE, TIMERS, Timer, idle_name, timers_at
 
 
 @pytest.mark.parametrize("timer", TIMERS, ids=lambda one: f"{one.product}-{one.seconds:g}")
