@@ -184,7 +184,8 @@ class Sources:
             case ["find"]:
                 return "find", self._find(query.get("reference", ""))
             case ["upstreams"]:
-                return "upstreams", {"status": status(self._control), "from": _number(query.get("from", ""))}
+                open_ = self._control.desk.store.open_incidents(_OPEN)
+                return "upstreams", {"status": status(self._control), "open": open_, "from": _number(query.get("from", ""))}
             case ["upstreams", name]:
                 return "upstream", self._upstream(name, _number(query.get("from", "")))
         raise Gone("There is no page at this address.")

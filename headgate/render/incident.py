@@ -131,12 +131,12 @@ def _known(line: str, reader: str) -> Step:
 
 
 def _once(steps: Iterable[Step]) -> Iterable[Step]:
-    known = set()
+    known: set[str] = set()
     for step in steps:
-        key = step.command or step.text
-        if key not in known:
-            known.add(key)
+        keys = {key.casefold().strip(" .") for key in (step.text, step.command) if key}
+        if not keys & known:
             yield step
+        known |= keys
 
 
 def named(line: str, incident: Mapping[str, Any]) -> str:

@@ -21,9 +21,9 @@ from .page import code
 _LONGEST: Final = 2000
 """Characters of one value."""
 _VIEWS: Final[Mapping[str, tuple[Callable[[Mapping[str, Any]], dict[str, Any]], tuple[str, ...]]]] = {
-    "overview": (dashboard_overview.view, ("now", "open", "upstreams", "gateway")),
+    "overview": (dashboard_overview.view, ("now", "open", "upstreams", "recent", "gateway")),
     "incidents": (dashboard_lists.incidents, ("list",)),
-    "incident": (dashboard_incident.view, ("head", "verdict", "todo", "story", "request", "affected", "more")),
+    "incident": (dashboard_incident.view, ("head", "verdict", "todo", "story", "request", "did", "affected", "more")),
     "find": (dashboard_lists.found, ()),
     "upstreams": (dashboard_upstreams.several, ("list",)),
     "upstream": (dashboard_upstreams.one, ("head", "servers")),

@@ -89,7 +89,7 @@ def _advice(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what each reader is told, whoever can do something about this incident first."""
     advice = words.advice(told)
     found = [sum(step.source == "autopsy" for step in one.steps) for one in advice]
-    order = sorted(range(len(advice)), key=lambda at: (-found[at], -len(advice[at].steps)))
+    order = sorted(range(len(advice)), key=lambda at: (advice[at].reader == "visitor", -found[at], -len(advice[at].steps)))
     return [{**advice[at]._asdict(), "found": found[at]} for at in order]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ..render import incident as words
-from .dashboard_upstreams import card
+from .dashboard_upstreams import all_cards
 from .dashboard_words import counted_rows, row
 
 _UPSTREAMS: Final = 12
@@ -19,7 +19,7 @@ def view(data: Mapping[str, Any]) -> dict[str, Any]:
     (there are more than these), "lost", "dropped", "note" (of the store), "in_memory".
     """
     status, open_ = data["status"], data["open"]
-    cards = sorted((card(name, one, 6) for name, one in status["upstreams"].items()), key=lambda one: one["order"])
+    cards = all_cards(data)
     seen = [one for one in open_ if one["severity"] == "seen"]
     return {
         "tone": _tone(status, open_, cards), "headline": _headline(status, open_, cards, data["open_more"]),

@@ -124,7 +124,7 @@ def excerpt(attempt: Mapping[str, Any]) -> dict[str, Any] | None:
     offset = int(attempt.get("offset", -1))
     wrong = min(offset, _BEFORE) if offset >= 0 and attempt.get("signal") in _MALFORMED else -1
     first = max(0, offset - _BEFORE) if wrong >= 0 else 0
-    shown = [Byte(f"{byte:02x}", _letter(byte), at == wrong, not 0x20 <= byte < 0x7F) for at, byte in enumerate(data)]
+    shown = [Byte(f"{byte:02x}", _letter(byte), at == wrong, not 0x20 < byte < 0x7F) for at, byte in enumerate(data)]
     cut = wrong if wrong >= 0 else len(data)
     return {
         "bytes": shown, "first": first, "count": len(data), "wrong": f"{data[cut]:02x}" if cut < len(data) else "",
@@ -132,7 +132,7 @@ def excerpt(attempt: Mapping[str, Any]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-_CONTROL: Final = {0x00: "␀", 0x09: "␉", 0x0A: "␊", 0x0D: "␍", 0x1B: "␛", 0x20: "␠", 0x7F: "␡"}
+_CONTROL: Final = {0x00: "\\0", 0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x1B: "esc", 0x20: "sp"}
 
 
 def _letter(byte: int) -> str:

@@ -10,6 +10,8 @@ from .dashboard_words import STATES, row, state
 
 PAGE: Final = 100
 """Servers, or upstreams, of one page."""
+_SERVERS: Final = 8
+"""Servers shown of each upstream where several are."""
 ACTIONS: Final = {
     "drain": ("Drain", "Nothing new goes to it. What runs may finish, and clients bound by a sticky cookie may come back."),
     "maintenance": ("Maintenance", "It gets no requests at all. What runs may finish."),
@@ -32,18 +34,22 @@ _OFFERED: Final = {
 """What is of use in each state."""
 
 
-def card(name: str, upstream: Mapping[str, Any], most: int) -> dict[str, Any]:
-    """Return an upstream as an overview shows it, with at most so many of its servers."""
+def card(name: str, upstream: Mapping[str, Any], most: int, open_: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Return an upstream as an overview shows it, with at most so many of its servers. open_: its open incidents."""
+    severities = [one["severity"] for one in open_]
     servers = sorted(upstream["servers"], key=lambda one: state(one["state"]).order)
     out = sum(not one["usable"] for one in servers)
     gate = upstream["gate"] or {}
     bad = upstream["panic"] or gate.get("circuit") in ("open", "half-open") or (out == len(servers) and out > 0)
+    bad = bad or "seen" in severities
     tone = "bad" if bad or any(state(one["state"]).tone == "bad" for one in servers) else "mid" if out else "good"
-    failed = sum(one["failed"] for one in servers)
+    failed, shown = sum(one["failed"] for one in servers), [server(name, one) for one in servers[:most]]
     return {
         **upstream, "name": name, "href": f"/upstreams/{quote(name, safe='')}", "tone": tone, "out": out, "failed": failed,
         "said": _said(upstream, len(servers), out), "order": ({"bad": 0, "mid": 1, "good": 2}[tone], -out, name),
-        "shown": [server(name, one) for one in servers[:most]], "hidden": _hidden(servers[most:]),
+        "troubled": [one for one in shown if one["shown"].tone in ("bad", "mid")],
+        "well": [one for one in shown if one["shown"].tone not in ("bad", "mid")], "hidden": _hidden(servers[most:]),
+        "incidents": len(severities), "seen": "seen" in severities,
         "busy": sum(one["busy"] for one in servers), "count": len(servers), "notes": _notes(upstream),
     }  # fmt: skip
 
@@ -54,7 +60,7 @@ def _said(upstream: Mapping[str, Any], count: int, out: int) -> str:
     if not count:
         return "no servers"
     if not out:
-        return "its server is used" if count == 1 else f"all {count:,} servers are used"
+        return "its server is used" if count == 1 else f"{'both' if count == 2 else f'all {count:,}'} servers are used"
     if out == count:
         return "its server gets no requests" if count == 1 else f"none of its {count:,} servers gets requests"
     return f"{count - out:,} of {count:,} servers are used"
@@ -87,12 +93,24 @@ def server(upstream: str, one: Mapping[str, Any]) -> dict[str, Any]:
         {"name": name, "label": ACTIONS[name][0], "meaning": ACTIONS[name][1], "url": f"{base}/{name}"}
         for name in _OFFERED.get(one["state"], tuple(ACTIONS))
     ]
-    return {**one, "shown": shown, "actions": actions, "failing": one["failed"] > 0, "changed": list(reversed(one["changes"]))}
+    short = one["url"].removeprefix("http://")
+    return {**one, "short": short, "shown": shown, "actions": actions, "changed": list(reversed(one["changes"]))}
+
+
+def all_cards(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return all upstreams, those that are not well first. data: "status", "open" (incidents)."""
+    open_: dict[str, list[Mapping[str, Any]]] = {}
+    for incident in data["open"]:
+        open_.setdefault(incident["upstream"], []).append(incident)
+    upstreams = data["status"]["upstreams"]
+    return sorted(
+        (card(name, one, _SERVERS, open_.get(name, ())) for name, one in upstreams.items()), key=lambda one: one["order"]
+    )
 
 
 def several(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of the page of all upstreams. data: "status", "from" (number of the first one shown)."""
-    cards = sorted((card(name, one, 6) for name, one in data["status"]["upstreams"].items()), key=lambda one: one["order"])
+    """Return the values of the page of all upstreams. data: "status", "open" (incidents), "from" (number of the first shown)."""
+    cards = all_cards(data)
     return {**_paged(cards, data["from"], "/upstreams"), "count": len(cards)}
 
 

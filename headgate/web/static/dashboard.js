@@ -288,7 +288,7 @@
       return;
     }
     const sums = series.map(() => new Array(at.length).fill(0)); // each series stands on those before it
-    series.forEach((one, n) => one.values.forEach((value, i) => { sums[n][i] = value + (n ? sums[n - 1][i] : 0); }));
+    series.forEach((one, n) => one.values.forEach((value, i) => { sums[n][i] = value === null ? null : value + (n ? sums[n - 1][i] : 0); }));
     const axis = { stroke: colour("k-axis"), grid: { stroke: colour("k-grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif", gap: 4 };
     const tip = document.createElement("div");
     tip.className = "tip";
@@ -378,7 +378,8 @@
     const sum = values => values.reduce((total, value) => total + value, 0);
     const requests = sum(told.requests), causes = told.causes.map((one, n) => ({ ...one, colour: `k${Math.min(n, 9)}` }));
     const failed = causes.reduce((total, one) => total + sum(one.values), 0), per = ` a ${stepSaid(told.step)}`.replace(" a 5", " in 5").replace(/ a (\d)/, " in $1");
-    draw($("requests-chart"), told.at, told.step, [{ name: "Requests", values: told.requests, colour: "k-requests" }], { empty: "No counts yet" });
+    const whole = told.requests.map((value, n) => told.at[n] + told.step > Date.now() / 1000 + offset ? null : value); // an unfinished step is no dip
+    draw($("requests-chart"), told.at, told.step, [{ name: "Requests", values: whole, colour: "k-requests" }], { empty: "No counts yet" });
     draw($("failures-chart"), told.at, told.step, failed ? causes : [], { bars: true, empty: "Users saw no failure in this time" });
     $("requests-said").textContent = `${count(requests)}, at most ${count(Math.max(0, ...told.requests))}${per}`;
     $("failures-said").textContent = failed ? `${count(failed)}${requests ? `, ${(100 * failed / requests).toPrecision(2)} %` : ""}` : "none";
