@@ -4,6 +4,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from ..model.cause import Cause
+from ..render.server_timing import server_timing
 from ..render.story import repeatable
 from ..wire.fields import find
 
@@ -32,13 +33,14 @@ def answer_bytes(worker: "Worker", flow: "Ending", *, keep: bool) -> bytes:
     flow.status = answer.status
     connection = b"" if keep and flow.version else b"Connection: keep-alive\r\n" if keep else b"Connection: close\r\n"
     body = b"" if flow.method == b"HEAD" else answer.body
+    timing = server_timing(flow, flow.t_end) if flow.trusted else b""
     flow.head_sent = -len(body)
     data = b"HTTP/1.1 %d %b\r\nDate: %b\r\nServer: headgate\r\n%b%b%b\r\n%b" % (
         answer.status,
         answer.reason,
         worker.recorder.http_date(),
         answer.fields,
-        flow.notes if wait is None else _without_retry_after(flow.notes),
+        (flow.notes if wait is None else _without_retry_after(flow.notes)) + timing,
         connection,
         body,
     )

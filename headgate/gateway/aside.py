@@ -6,6 +6,7 @@ from ..diagnose.classify import classify
 from ..model.phases import HEAD
 from ..model.signals import ANSWERED
 from ..render.proxy_status import received_status
+from ..render.server_timing import server_timing
 from ..wire.response import ResponseHead
 from .forwarding import is_dated, response_lines
 from .gate import FAILED, LEFT
@@ -76,6 +77,8 @@ class Aside:
             extra += b"Date: %b\r\n" % flow.worker.recorder.http_date()
         if self.head.status >= 500:
             extra += b"Proxy-Status: %b\r\n" % received_status(flow.worker.name, self.head.status)
+        if flow.trusted:
+            extra += server_timing(flow, flow.t_end)
         return response_lines(self.head, minor=flow.version, keep=keep, extra=extra)
 
 

@@ -243,7 +243,7 @@ class Flow(Ending):
         extra = self.notes
         if not is_dated(head.forward):
             extra += b"Date: %b\r\n" % self.worker.recorder.http_date()
-        if self.group.notes:
+        if self.group.notes or self.trusted:
             extra += self.group.notes_for(self)
         if status >= 500:
             extra += b"Proxy-Status: %b\r\n" % received_status(self.worker.name, status)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..config import schema
 from ..config.forms import statuses
+from ..render.server_timing import server_timing
 from ..traffic.balance import KEYED, POLICIES, Only, Policy
 from ..traffic.ejection import Ejection, Outliers
 from ..traffic.gaugenames import idle
@@ -156,11 +157,13 @@ class Group:
         return min(others, key=lambda server: server.busy / server.share) if others else None
 
     def notes_for(self, flow: "Ending") -> bytes:
-        """Return header lines to be told beside a response: the server the client is bound to; that all look down."""
+        """Return header lines to be told beside a response: the server the client is bound to; for those who may know, more."""
         lines, server = b"", flow.server
         assert server is not None
         if self.sticky is not None and self.sticky.server_of(_cookies(flow)) != server.sticky_id:
             lines = b"Set-Cookie: %b\r\n" % self.sticky.set_cookie(server.sticky_id)
+        if flow.trusted:
+            lines += server_timing(flow, flow.attempt.t_head)
         if self.panic and flow.trusted:
             lines += b"Headgate-Notice: fail-open; every server of this upstream looks down\r\n"
         return lines
