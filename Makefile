@@ -38,6 +38,7 @@ fixtures: $(READY) $(VENV)/.envoy $(VENV)/.gateways ## Record what eight other g
 
 accuracy: $(READY) $(VENV)/.envoy $(VENV)/.gateways ## Break eight real gateways, see how often the doctor is right, into docs/accuracy.md
 	$(BIN)/python benchmarks/accuracy.py --write --misses
+	$(BIN)/python benchmarks/incidents.py --write
 
 docs: $(READY) ## Regenerate the parts of docs/ that come from data
 	$(BIN)/python -m headgate.config.reference docs/configuration.md

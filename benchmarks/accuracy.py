@@ -35,6 +35,7 @@ from headgate.probe.examine import examine
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "tests" / "fixtures" / "gateways"
 PAGE = ROOT / "docs" / "accuracy.md"
+INCIDENTS = "## Incidents, of a running gateway\n"
 RELAYED = ("upstream-answered-error",)
 AT_ONCE = 6
 REQUESTS = 7
@@ -256,7 +257,9 @@ def main(arguments: Sequence[str]) -> int:
     for title, cases in results.items():
         sys.stdout.write("\n".join(("", title, *table(cases), *(misses(cases) if options.misses else ()))) + "\n")
     if options.write:
-        PAGE.write_text(page(results, {one.kind: one.version for one in captures}), encoding="utf-8")
+        rest = PAGE.read_text(encoding="utf-8").partition(INCIDENTS)[2]  # which incidents.py writes
+        text = page(results, {one.kind: one.version for one in captures})
+        PAGE.write_text(f"{text.rstrip()}\n\n{INCIDENTS}{rest}", encoding="utf-8")
     return int(any(case.false_proof for cases in results.values() for case in cases))
 
 

@@ -23,11 +23,13 @@ def headgate(setting: Setting) -> str:
         "limits": {"request_body_bytes": REQUEST_BODY, "response_body_bytes": RESPONSE_BODY},
         "log": {"access": str(setting.access_log)},
         "dns": {"servers": [f"{layout.dns[0]}:{layout.dns[1]}"], "timeout": f"{HEAD}ms"},
+        "admin": {"dashboard": "off"},
     }
     for scenario in setting.scenarios:
         gateway = merge(gateway, scenario.gateway.gateway)
     lines.append("[gateway]")
     lines += [f"{key} = {toml(value)}" for key, value in gateway.items()]
+    lines += ["", "[incidents]", 'file = "memory"', f"examine = {toml(setting.examine)}"]
     for scenario in setting.scenarios:
         lines += ["", f"[upstream.{scenario.name}]"]
         lines += [f"{key} = {toml(value)}" for key, value in _upstream(setting, scenario).items()]

@@ -30,6 +30,8 @@ class Setting:
     """Where the gateway listens, on 127.0.0.1."""
     folder: Path
     """Where it may write logs and state."""
+    examine: bool = False
+    """Headgate looks into incidents by itself: servers then see requests that no client sent."""
 
     def urls(self, scenario: Scenario) -> list[str]:
         """Return the servers of a scenario as the gateway is told."""

@@ -20,25 +20,14 @@ from headgate.lab.gateways import headgate
 from headgate.lab.laboratory import Lab, start_lab
 from headgate.lab.scenario import Scenario, load_scenarios
 from headgate.lab.settings import Setting
+from headgate.lab.unseen import unseen
 from headgate.net.resolve import Resolver
 from headgate.probe.autopsy import autopsy
 from headgate.wire.limits import WireLimits
 
 SCENARIOS = {name: one for name, one in load_scenarios().items() if one.expect.causes}
 AT_ONCE = 6
-_REUSE = "an autopsy opens a connection of its own: nothing is used again"
-_BODY = "an autopsy sends no body"
-_TUNNEL = "an autopsy opens no tunnel"
-_OURS = "the gateway's own state or choice: the server is well"
-UNSEEN = {
-    "closed-on-reuse": _REUSE, "closed-on-reuse-post": _REUSE, "reset-on-reuse": _REUSE, "send-reset-reused": _REUSE,
-    "send-reset": _BODY, "send-timeout": _BODY, "tunnel-idle-timeout": _TUNNEL, "tunnel-reset": _TUNNEL,
-    "circuit-open": "the gateway's own state: the autopsy names the failures that opened the circuit",
-    "descriptors-exhausted": "the want of descriptors is in a worker, not in the process that examines",
-    "loop-detected": "it needs the gateway itself as its own server",
-    "response-body-too-large": "16 MiB would have to be read: an autopsy stops after one",
-} | {name: _OURS for name, one in SCENARIOS.items() if one.group in ("client", "gateway")}  # fmt: skip
-"""Scenarios whose cause no single GET from outside can see, with the reason."""
+UNSEEN = unseen(SCENARIOS)
 ENCLOSED = [name for name, one in SCENARIOS.items() if one.needs == "netns" and name not in UNSEEN]
 AS_ANOTHER = [name for name, one in SCENARIOS.items() if one.place == "unix-forbidden"]
 VISIBLE = [name for name in SCENARIOS if name not in UNSEEN and name not in ENCLOSED and name not in AS_ANOTHER]
