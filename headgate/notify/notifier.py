@@ -20,7 +20,6 @@ from .message import (
     INCIDENT,
     LASTING,
     OPENED,
-    REOPENED,
     RESOLVED,
     SHARE,
     WORSE,
@@ -134,25 +133,29 @@ class Notifier:
         """Take changes of incidents. now: wall-clock seconds. what: as in message.WHATS."""
         for what, summary in changes:
             for lane in self._lanes.values():
-                if self._is_wanted(lane, what, summary, now):
-                    lane.put(about(what, now, summary, self._link(str(summary["id"]))))
+                said = self._said(lane, what, summary, now)
+                if said:
+                    lane.put(about(said, now, summary, self._link(str(summary["id"]))))
 
-    def _is_wanted(self, lane: Lane, what: str, summary: Mapping[str, Any], now: float) -> bool:
+    def _said(self, lane: Lane, what: str, summary: Mapping[str, Any], now: float) -> str:
+        """Return what a destination is told of a change, "" for nothing."""
         key = f"incident:{summary['id']}"
         if what == RESOLVED and lane.courier.way.closes and lane.was_told(key):
-            return True
+            return what
         if is_silenced(summary, now) or (summary.get("acknowledged") and what not in (WORSE, RESOLVED, ACKNOWLEDGED)):
-            return False
+            return ""
         known = lane.knows(key)
         if what == ACKNOWLEDGED and lane.courier.way.closes:
-            return known
+            return what if known else ""
         fitting = [rule for rule in self._of(lane.courier.name) if rule.share is None and is_about(rule, summary)]
         if what in (RESOLVED, ACKNOWLEDGED):
             if not known and not (fitting and float(summary.get("opened") or now) < self._started):
-                return False  # it was never told that there is something
+                return ""  # it was never told that there is something
             fitting = [rule for rule in self._of(lane.courier.name) if rule.share is None]
-        new = not known and what in (WORSE, CHANGED, REOPENED) and float(summary.get("opened") or 0.0) >= self._started
-        return any(what in rule.on or (new and OPENED in rule.on) for rule in fitting)
+        new = not known and what in (WORSE, CHANGED) and float(summary.get("opened") or 0.0) >= self._started
+        if new and any(OPENED in rule.on for rule in fitting):
+            return OPENED
+        return what if any(what in rule.on for rule in fitting) else ""
 
     def _of(self, name: str) -> list[Notify]:
         """Return the rules that name a destination."""

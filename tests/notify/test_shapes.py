@@ -24,7 +24,8 @@ def text(longest: int) -> dict[str, Any]:
 
 def table(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
     return {
-        "type": "object", "properties": {**required, **(optional or {})}, "required": list(required), "additionalProperties": False,
+        "type": "object", "properties": {**required, **(optional or {})}, "required": list(required),
+        "additionalProperties": False,
     }  # fmt: skip
 
 
@@ -58,16 +59,20 @@ TEAMS = table({"type": {"const": "message"}, "attachments": {"type": "array", "m
 })}})  # fmt: skip
 
 # discord.com/developers/docs/resources/webhook, .../message#embed-object
+FIELD = table({"name": text(256), "value": text(1024), "inline": {"type": "boolean"}})
 EMBED = table({"title": text(256), "description": text(4096), "color": {"type": "integer", "minimum": 0, "maximum": 0xFFFFFF}}, {
-    "fields": {"type": "array", "maxItems": 25, "items": table({"name": text(256), "value": text(1024), "inline": {"type": "boolean"}})},
-    "url": TEXT, "timestamp": TEXT,
+    "fields": {"type": "array", "maxItems": 25, "items": FIELD}, "url": TEXT, "timestamp": TEXT,
 })  # fmt: skip
 DISCORD = table({
     "allowed_mentions": {"const": {"parse": []}}, "embeds": {"type": "array", "minItems": 1, "maxItems": 10, "items": EMBED},
 })  # fmt: skip
 
 # developer.pagerduty.com/docs/events-api-v2/trigger-events
-EVENT = {"routing_key": {"type": "string"}, "event_action": {"enum": ["trigger", "acknowledge", "resolve"]}, "dedup_key": text(255)}
+EVENT = {
+    "routing_key": {"type": "string"},
+    "event_action": {"enum": ["trigger", "acknowledge", "resolve"]},
+    "dedup_key": text(255),
+}
 PAGERDUTY = table(EVENT, {
     "payload": table({
         "summary": text(1024), "source": TEXT, "severity": {"enum": ["critical", "error", "warning", "info"]},
@@ -89,10 +94,18 @@ OPSGENIE = table({"message": text(130), "alias": text(512)}, {
 LABELS = {"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"}}
 TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"}
 ALERTS = {"type": "array", "minItems": 1, "items": table(
-    {"labels": {**LABELS, "required": ["alertname", "severity"]}}, {"annotations": LABELS, "startsAt": TIME, "endsAt": TIME, "generatorURL": TEXT},
+    {"labels": {**LABELS, "required": ["alertname", "severity"]}},
+    {"annotations": LABELS, "startsAt": TIME, "endsAt": TIME, "generatorURL": TEXT},
 )}  # fmt: skip
 
-SCHEMAS = {"slack": SLACK, "teams": TEAMS, "discord": DISCORD, "pagerduty": PAGERDUTY, "opsgenie": OPSGENIE, "alertmanager": ALERTS}
+SCHEMAS = {
+    "slack": SLACK,
+    "teams": TEAMS,
+    "discord": DISCORD,
+    "pagerduty": PAGERDUTY,
+    "opsgenie": OPSGENIE,
+    "alertmanager": ALERTS,
+}
 WHATS = ["opened", "worse", "changed", "reopened", "resolved", "acknowledged"]
 HOSTILE = [
     "<!channel> @everyone <@U024BE7LH> @here",
@@ -101,7 +114,7 @@ HOSTILE = [
     "a\r\nBcc: victim@example.org\r\n\r\nbody",
     "\x1b]0;owned\x07\x00\u202e\u200f\ud800",
     "{{ 7*7 }} {% for x in y %} ${HOME} $(reboot) `reboot` ; rm -rf /",
-    "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 👩‍👩‍👧‍👦" * 40,
+    "\U0001d518\U0001f469\u200d\U0001f469\u200d\U0001f467" * 200,
     "x" * 100_000,
     "&" * 100_000,
     "@" * 50_000,
@@ -121,7 +134,8 @@ def hostile(value: str, what: str = "opened") -> Any:
     """Return a message in which every text is this one."""
     found = message(
         what, upstream=value, server=value, cause=value, phase=value, acknowledged={"by": value, "note": value, "at": 1.0},
-        servers=[{"server": value, "failed": 1, "seen": 1, "rescued": 0}], routes=[{"route": value, "count": 3}] * 50, routes_count=900,
+        servers=[{"server": value, "failed": 1, "seen": 1, "rescued": 0}], routes=[{"route": value, "count": 3}] * 50,
+        routes_count=900,
     )  # fmt: skip
     actions = [{"who": "operator", "text": value, "command": value}]
     verdict = {"verdict": value, "cause": "connection-refused", "confidence": value, "actions": actions}
@@ -159,7 +173,14 @@ def test_hostile_and_huge_texts_fit_in(kind: str, number: int) -> None:
     whole = json.dumps(body, ensure_ascii=False)
     assert "\x1b" not in json.loads(json.dumps(whole))
     assert "\u202e" not in whole
-    limits = {"teams": 28_000, "slack": 40_000, "discord": 40_000, "pagerduty": 512_000, "opsgenie": 64_000, "alertmanager": 64_000}
+    limits = {
+        "teams": 28_000,
+        "slack": 40_000,
+        "discord": 40_000,
+        "pagerduty": 512_000,
+        "opsgenie": 64_000,
+        "alertmanager": 64_000,
+    }
     assert len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")) < limits[kind]
     if kind == "discord":
         embed = body["embeds"][0]
