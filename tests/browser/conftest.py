@@ -5,17 +5,15 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from headgate.config.schema import Gateway
 from headgate.diagnose.catalogue import catalogue
 from headgate.model.exchange import Exchange
 from headgate.render.errors import Errors
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-)  # fmt: skip
+CHROMIUM = shutil.which("chromium")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-dev-shm-usage")
 UP = '<!doctype html><html lang="en"><title>Up</title><form method="post" action="/order"><button id="send">Send</button></form>'
 
 
@@ -78,32 +76,51 @@ def service():
     thread.join(5)
 
 
-@pytest.fixture(scope="session")
-def started(tmp_path_factory):
-    if not CHROMIUM or not DRIVER:
-        pytest.skip("needs chromium and chromedriver (Debian packages chromium, chromium-driver)")
-    from selenium import webdriver
+@pytest.fixture(scope="module")
+def chromium():
+    """The browser. It ends with the tests of a file, as others want an event loop of their own."""
+    if not CHROMIUM:
+        pytest.skip("needs chromium (Debian package chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_page_load_timeout(20)
-    driver.set_script_timeout(20)
-    yield driver
-    driver.quit()
+
+class Visits:
+    """Makes pages as visitors have them; none of their scripts may have failed, and no policy been violated."""
+
+    def __init__(self, chromium):
+        self._chromium = chromium
+        self._contexts, self.complaints = [], []
+
+    def page(self, **options):
+        context = self._chromium.new_context(**options)
+        context.set_default_timeout(20_000)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._heard)
+        return page
+
+    def _heard(self, message):
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def end(self):
+        for context in self._contexts:
+            context.close()
 
 
 @pytest.fixture
-def browser(started):
-    """The browser, as new; afterwards no script may have failed and no policy been violated."""
-    started.get("about:blank")
-    started.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    started.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    started.get_log("browser")
-    yield started
-    entries = [entry for entry in started.get_log("browser") if entry["source"] != "network"]
-    started.get("about:blank")
-    assert entries == []
+def visits(chromium):
+    made = Visits(chromium)
+    yield made
+    made.end()
+    assert made.complaints == []
+
+
+@pytest.fixture
+def page(visits):
+    """One page, as new."""
+    return visits.page()
