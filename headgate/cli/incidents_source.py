@@ -164,7 +164,7 @@ def meant(source: Source, name: str) -> tuple[dict[str, Any], dict[str, Any] | N
     begun = [one["id"] for one in source.listed("", "", 0.0, _MOST)["incidents"] if one["id"].startswith(name.upper())]
     if len(begun) == 1 and (found := source.incident(begun[0])) is not None:
         return found, None
-    _unknown(clean(name, 60), begun)
+    return _unknown(clean(name, 60), begun)
 
 
 def _unknown(shown: str, begun: list[str]) -> NoReturn:
