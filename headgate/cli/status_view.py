@@ -38,6 +38,7 @@ def whole(status: Mapping[str, Any], width: int) -> RenderableType:
     parts: list[RenderableType] = [*_gateway(status["gateway"]), _totals(status), Text(""), _workers(status)]
     for name, upstream in status["upstreams"].items():
         parts += [Text(""), one_upstream(name, upstream, width)]
+    parts += _telemetry(status.get("telemetry"))
     for title, counts in (("failed attempts", "failures"), ("requests refused or left by clients", "refusals")):
         if status["totals"][counts]:
             parts += [Text(""), Text(title, style="bold"), _causes(status["totals"][counts])]
@@ -67,6 +68,21 @@ def _totals(status: Mapping[str, Any]) -> Text:
     lost = f", {totals['lost_lines']:,} log lines lost" if totals["lost_lines"] else ""
     exchanges = f"{_many(totals['exchanges'], 'exchange')}, {totals['rate']:g}/s"
     return Text(f"{exchanges}, {under_way:,} under way, {_many(clients, 'client')}{lost}")
+
+
+def _telemetry(told: Mapping[str, Any] | None) -> list[RenderableType]:
+    """Return a line for traces and one for logs, where there is a collector that they go to."""
+    if told is None:
+        return []
+    lines: list[RenderableType] = [Text("")]
+    for kind, what in (("traces", "spans"), ("logs", "log records")):
+        one = told[kind]
+        lost = "".join(f", {count:,} lost ({clean(why)})" for why, count in one["lost"].items())
+        trouble = f", {clean(one['trouble'], 300)}" if one["trouble"] else ""
+        lines.append(
+            Text.assemble(f"telemetry: {one['sent']:,} {what} told, {one['waiting']:,} wait", (lost, "yellow"), (trouble, "red"))
+        )
+    return lines
 
 
 def _workers(status: Mapping[str, Any]) -> RenderableType:

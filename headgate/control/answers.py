@@ -180,6 +180,28 @@ class UpstreamStatus(TypedDict):
 
 
 @with_config(_STRICT)
+class ToldStatus(TypedDict):
+    """What came of the spans, or of the log records, for an OpenTelemetry collector."""
+
+    sent: int
+    lost: dict[str, int]
+    """By why: worker, off, full, unreachable, refused, malformed, ended."""
+    waiting: int
+    trouble: str
+    """Why none are delivered at this moment; empty while all is well."""
+
+
+@with_config(_STRICT)
+class TelemetryStatus(TypedDict):
+    """What is told an OpenTelemetry collector."""
+
+    endpoint: str
+    """Empty where it cannot be used."""
+    traces: ToldStatus
+    logs: ToldStatus
+
+
+@with_config(_STRICT)
 class Status(TypedDict):
     """Everything that `headgate status` shows."""
 
@@ -187,6 +209,8 @@ class Status(TypedDict):
     workers: list[WorkerStatus]
     totals: TotalStatus
     upstreams: dict[str, UpstreamStatus]
+    telemetry: TelemetryStatus | None
+    """None where it is not configured."""
 
 
 @with_config(_STRICT)

@@ -20,6 +20,7 @@ from .peers import all_draining, told_by
 from .sheet import Bounds, Labels, Sheet
 from .status import born
 from .tables import Tables
+from .telemetrymetrics import add_telemetry
 from .telling import add_messages
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Metrics:
         _add_processes(sheet, control, tables, living)
         _add_configuration(sheet, control)
         add_messages(sheet, control)
+        add_telemetry(sheet, control)
         folded: dict[Labels, float] = {(family,): count for family, count in self._bounds.folded.items() if count}
         sheet.gauge("metrics_folded", "Label sets that have no series of their own, but are in other.", folded, ("family",))
         return sheet

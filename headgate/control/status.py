@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from .. import __version__
-from .answers import GateStatus, GatewayStatus, ServerStatus, Status, TotalStatus, UpstreamStatus, WorkerStatus
+from .answers import GateStatus, GatewayStatus, ServerStatus, Status, TelemetryStatus, TotalStatus, UpstreamStatus, WorkerStatus
 from .peers import Peer, all_draining, told_by
 from .standing import Standing
 
@@ -29,7 +29,13 @@ def status(control: "Control") -> Status:
         "workers": [_worker(peer) for peer in peers],
         "totals": _totals(control, peers),
         "upstreams": {name: upstream_status(control, name) for name in control.desired.config.upstream},
+        "telemetry": _telemetry(control) if control.desired.config.telemetry is not None else None,
     }
+
+
+def _telemetry(control: "Control") -> TelemetryStatus:
+    telemetry = control.telemetry
+    return {"endpoint": telemetry.endpoint, "traces": telemetry.status("traces"), "logs": telemetry.status("logs")}
 
 
 def upstream_status(control: "Control", name: str) -> UpstreamStatus:

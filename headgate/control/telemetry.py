@@ -19,6 +19,7 @@ from ..config.findings import Bad
 from ..config.telemetry import BadHeaders, destination
 from ..config.telemetry import Telemetry as Settings
 from ..render.incident import headline
+from .answers import ToldStatus
 from .exporter import Exporter, Item
 from .status import born
 
@@ -52,7 +53,7 @@ class Telemetry:
         self._collector: Collector | None = None
         self._exporters: dict[str, Exporter] = {}
         self.endpoint = ""  # where it goes, "" while it goes nowhere
-        self.trouble = ""  # why it cannot go anywhere
+        self._trouble = ""  # why it cannot go anywhere
         self._kept = time.monotonic()
         known = control.totals.events
         self.counts = {
@@ -83,7 +84,7 @@ class Telemetry:
         self._exporters = {}
         if self._collector is not None:
             self._control.spawn(self._collector.close())
-        self._collector, self.endpoint, self.trouble = None, "", ""
+        self._collector, self.endpoint, self._trouble = None, "", ""
         if settings is not None:
             self._begin(settings, name)
         for kind, items in left.items():
@@ -98,7 +99,7 @@ class Telemetry:
             where = destination(settings, name, os.environ)
             collector = self._collector = Collector(where.endpoint, where.headers, settings.timeout, settings.ca)
         except (Bad, BadHeaders, OSError, ssl.SSLError) as problem:
-            self.trouble = str(problem)
+            self._trouble = str(problem)
             self._control.journal.note(f"telemetry: nothing can be told: {problem}")
             return
         host = socket.gethostname()
@@ -151,15 +152,15 @@ class Telemetry:
 
     # Seeing.
 
-    def waiting(self, kind: str) -> int:
-        """Return how many spans or log records wait."""
-        exporter = self._exporters.get(kind)
-        return exporter.waiting if exporter is not None else 0
-
-    def trouble_of(self, kind: str) -> str:
-        """Return why one kind is not delivered at this moment, "" while all is well."""
-        exporter = self._exporters.get(kind)
-        return exporter.trouble if exporter is not None else self.trouble
+    def status(self, kind: str) -> ToldStatus:
+        """Return what came of one kind: "traces" or "logs"."""
+        exporter, counts = self._exporters.get(kind), self.counts[kind]
+        return {
+            "sent": counts["sent"],
+            "lost": {why: counts[why] for why in LOST if counts[why]},
+            "waiting": exporter.waiting if exporter is not None else 0,
+            "trouble": exporter.trouble if exporter is not None else self._trouble,
+        }
 
 
 def _key(kind: str, why: str) -> str:
