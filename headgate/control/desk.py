@@ -4,11 +4,8 @@ Nothing here can fail for the traffic's sake: the store keeps in memory what a f
 """
 
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +15,7 @@ from ..incidents.schema import NewerStore
 from ..incidents.store import Store
 from .examining import Examining
 from .signs import Signs
-from .statefolder import incident_file
+from .statefolder import forget, incident_file, passing_file
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -41,7 +38,7 @@ class Desk:
 
     def __init__(self, control: "Control") -> None:
         self._control = control
-        self._folder = ""  # of a store that ends with this process
+        self._passing: Path | None = None  # the file of a store that ends with the gateway
         self.settings = control.desired.config.incidents
         self.store = self._open(self.settings, time.time())
         self.traffic = Traffic(control, self.store)
@@ -65,21 +62,21 @@ class Desk:
             say(f"incidents are kept in memory only: {problem.filename or settings.file}: {problem.strerror or problem}")
         except NewerStore as problem:
             say(f"incidents are kept in memory only: {problem}")
-        self._folder = tempfile.mkdtemp(prefix="headgate-incidents-")
-        return Store(Path(self._folder) / "incidents", now, retention=retention, say=say)
+        self._passing = passing_file(os.getppid(), os.environ, os.geteuid())
+        return Store(self._passing, now, retention=retention, say=say)
 
     @property
     def in_memory(self) -> bool:
-        """Whether they end with this process."""
-        return bool(self._folder)
+        """Whether they end with the gateway."""
+        return self._passing is not None
 
     def close(self) -> None:
         """Write what is new, and end."""
         self.examining.end()
         self.traffic.close(time.time())
         self.store.close(time.time())
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._passing is not None:
+            forget(self._passing)
 
     # In.
 
@@ -140,12 +137,13 @@ class Desk:
             return
         before, self.settings = self.settings, settings
         if (before.file, before.days, before.size) != (settings.file, settings.days, settings.size):
+            self.traffic.close(now)
             self.store.close(now)
-            folder, self._folder = self._folder, ""
+            passing, self._passing = self._passing, None
             self.store = self._open(settings, now)
-            if folder:
-                with suppress(OSError):
-                    shutil.rmtree(folder)
+            self.history.follow(self.store)
+            if passing is not None and self._passing is None:
+                forget(passing)
 
     # What people do.
 

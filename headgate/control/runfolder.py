@@ -17,6 +17,8 @@ VARIABLE: Final = "HEADGATE_RUN"
 _SYSTEM: Final = Path("/run/headgate")
 """Where the folder is for root, and for services (systemd: RuntimeDirectory=headgate)."""
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+PASSING: Final = ".incidents"
+"""Ending of the files of incidents that end with their gateway."""
 
 
 class Unsafe(Exception):
@@ -71,9 +73,13 @@ def socket_of(folder: Path, pid: int) -> Path:
 
 
 def forget_dead(folder: Path) -> None:
-    """Remove the sockets of gateways that were killed: their process is gone, and nobody accepts."""
+    """Remove what gateways left that were killed: sockets on which nobody accepts, and incidents that were to end with them."""
     for pid, path in _sockets(folder):
         if not _lives(pid) and left_behind(path):
+            path.unlink(missing_ok=True)
+    for path in folder.glob(f"*{PASSING}*"):
+        owner = path.name.partition(".")[0]
+        if owner.isascii() and owner.isdigit() and not _lives(int(owner)):
             path.unlink(missing_ok=True)
 
 
