@@ -53,9 +53,7 @@ def slack(told: Told) -> dict[str, Any]:
     if told.link:
         button = {"type": "plain_text", "text": "Open the incident", "emoji": False}
         body.append({"type": "actions", "elements": [{"type": "button", "text": button, "url": cut(told.link, 3000)}]})
-    headline = quiet(told.title).translate(
-        {0x3C: "\u2039", 0x3E: "\u203a"}
-    )  # plain text is not escaped, and no control sequence either
+    headline = quiet(told.title).translate({0x3C: "\u2039", 0x3E: "\u203a"})  # plain text cannot be escaped
     title = {"type": "plain_text", "text": cut(headline, 150), "emoji": False}
     summary = _slack_cut(_slack_escaped(" ".join(filter(None, (f"{told.title}.", told.text, *told.lines)))), 3000)
     return {

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from .failing import Late, NotSent
 
@@ -13,53 +13,83 @@ _HEARD: Final = 2000
 """Bytes at the end of standard error that are kept."""
 _CHUNK: Final = 65_536
 _QUOTED: Final = 200
+_LAST_WORDS: Final = 0.2
+"""Seconds after its end in which what it said may still come in."""
 
 
 async def run(arguments: Sequence[str], said: bytes, extra: Mapping[str, str], seconds: float) -> None:
-    """Run a program to its end. said: for its standard input. extra: variables of its environment. Raises NotSent, Late."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **extra}, start_new_session=True,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise NotSent(str(getattr(error, "strerror", None) or error), again=False) from None
-    saying, hearing = asyncio.ensure_future(_say(process, said)), asyncio.ensure_future(_hear(process))
-    try:
-        async with asyncio.timeout(seconds):
-            code = await process.wait()
-            done, _ = await asyncio.wait([hearing], timeout=0.2)  # what it left running may hold the pipe open
-    except TimeoutError:
-        raise Late(f"not finished after {seconds:g} s, ended") from None
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # a session of its own, so the group is its own too
-            await process.wait()
-        for task in (saying, hearing):
-            task.cancel()
-        await asyncio.gather(saying, hearing, return_exceptions=True)
-        process._transport.close()  # type: ignore[attr-defined]  # pipes that others hold open
-    if code:
-        heard = f": {hearing.result()}" if done and hearing.result() else ""
-        raise NotSent(f"exit code {code}{heard}" if code > 0 else f"ended by signal {-code}{heard}", again=True)
+    """Run a program to its end. said: for its standard input. extra: variables of its environment. Raises NotSent, Late.
+
+    What it leaves running is left alone, unless its time is up: then all of it is killed.
+    """
+    with _Heard() as heard, _given(said) as given:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *arguments, stdin=given, stdout=asyncio.subprocess.DEVNULL, stderr=heard.giving,
+                env={**os.environ, **extra}, start_new_session=True,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            raise NotSent(str(getattr(error, "strerror", None) or error), again=False) from None
+        heard.listen()
+        try:
+            async with asyncio.timeout(seconds):
+                code = await process.wait()
+        except TimeoutError:
+            raise Late(f"not finished after {seconds:g} s, ended") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # a session of its own, so the group is its own too
+                await process.wait()
+        if code:
+            words = await heard.last_words()
+            what = f"exit code {code}" if code > 0 else f"ended by signal {-code}"
+            raise NotSent(f"{what}: {words}" if words else what, again=True)
 
 
-async def _say(process: asyncio.subprocess.Process, said: bytes) -> None:
-    assert process.stdin is not None
-    with contextlib.suppress(OSError):  # it does not listen
-        process.stdin.write(said)
-        await process.stdin.drain()
-    process.stdin.close()
+def _given(said: bytes) -> IO[bytes]:
+    """Return a file in memory to be read: nobody waits for a program that does not read it."""
+    file = open(os.memfd_create("headgate-message"), "w+b", buffering=0)  # noqa: SIM115 (run closes it)
+    file.write(said)
+    file.seek(0)
+    return file
 
 
-async def _hear(process: asyncio.subprocess.Process) -> str:
-    """Return the end of what it says on standard error, as one line."""
-    assert process.stderr is not None
-    heard = b""
-    while chunk := await process.stderr.read(_CHUNK):
-        heard = (heard + chunk)[-_HEARD:]
-    return " ".join(heard.decode("utf-8", "replace").split())[-_QUOTED:]
+class _Heard:
+    """The end of what a program says on standard error. A pipe of our own: asyncio's would be waited for."""
+
+    def __enter__(self) -> "_Heard":
+        self._hearing, self.giving = os.pipe()
+        os.set_blocking(self._hearing, False)
+        self._text = b""
+        self._over = asyncio.Event()
+        return self
+
+    def listen(self) -> None:
+        """The program has its end of the pipe."""
+        os.close(self.giving)
+        self.giving = -1
+        asyncio.get_running_loop().add_reader(self._hearing, self._read)
+
+    def _read(self) -> None:
+        chunk = os.read(self._hearing, _CHUNK)
+        self._text = (self._text + chunk)[-_HEARD:]
+        if not chunk:
+            asyncio.get_running_loop().remove_reader(self._hearing)
+            self._over.set()
+
+    async def last_words(self) -> str:
+        """Return what it said last, as one line."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._over.wait()  # what it left running may hold the pipe open
+        return " ".join(self._text.decode("utf-8", "replace").split())[-_QUOTED:]
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._hearing)
+        os.close(self._hearing)
+        if self.giving >= 0:
+            os.close(self.giving)
 
 
 def environment(data: Mapping[str, Any]) -> dict[str, str]:
