@@ -229,8 +229,11 @@ class Group:
             self.serving.answered(now, server.answered)
             server.answered = 0
 
-    def attend(self) -> None:
-        """A visitor got an error: the next one who gets none is to be told of at once."""
+    def attend(self, now: float) -> None:
+        """A visitor got an error: what was answered before is settled, and who is served next is to be told of at once."""
+        if not self.attentive:
+            for server in self.servers:
+                self._settle(server, now)
         self.attentive = True
 
     def turn(self) -> None:

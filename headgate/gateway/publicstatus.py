@@ -122,7 +122,7 @@ class Public:
             return
         group = self._worker.groups.get(flow.upstream)
         if group is not None:
-            group.attend()
+            group.attend(flow.t_end)
             group.serving.failed(flow.t_end)
 
     def take(self) -> dict[str, Any] | None:

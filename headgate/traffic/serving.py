@@ -98,16 +98,21 @@ def between_trials(trouble: float) -> float:
 class Serving:
     """What one process sees of one upstream."""
 
-    __slots__ = ("answered_at", "bad", "begun", "failed_at", "good", "news", "run", "tried_at", "weighed_at")
+    __slots__ = ("answered_at", "bad", "begun", "failed_at", "good", "news", "ran", "run", "tried_at", "weighed_at")
 
     def __init__(self) -> None:
         self.weighed_at = self.failed_at = self.answered_at = self.good = self.bad = self.begun = 0.0
         self.tried_at = 0.0  # when somebody was last sent to try it
-        self.run = 0
+        self.run = self.ran = 0  # failures since the last success; the same before it
         self.news = False  # it works, or does not, since this was last told
 
     def failed(self, now: float) -> None:
-        """Count a visitor who got an error."""
+        """Count a visitor who got an error.
+
+        One that was counted as served at this very moment is the same one: a server answered, and said that it cannot serve.
+        """
+        if self.answered_at == now:
+            self.run = self.ran
         self.news = self.news or self.run == 0
         self._weigh(now)
         self.bad += 1
@@ -122,7 +127,7 @@ class Serving:
             self._weigh(now)
             self.good += count
         self.answered_at = now
-        self.run = 0
+        self.run, self.ran = 0, self.run
 
     def _weigh(self, now: float) -> None:
         fade = 0.5 ** (max(0.0, now - self.weighed_at) / _HALF_LIFE)
