@@ -46,6 +46,7 @@ class Desk:
         self.listeners: list[Listener] = []
         self.examining = Examining(control, self)
         self.signs = Signs(control, self)
+        self.examining.resume()
         self._tidied = time.monotonic()
         self._more = False
         self._events: dict[tuple[str, ...], float] = {}  # when the same was last said, monotonic seconds
@@ -73,7 +74,7 @@ class Desk:
     def close(self) -> None:
         """Write what is new, and end."""
         self.examining.end()
-        self.traffic.close(time.time())
+        self.traffic.write(time.time())
         self.store.close(time.time())
         if self._passing is not None:
             forget(self._passing)
@@ -137,7 +138,7 @@ class Desk:
             return
         before, self.settings = self.settings, settings
         if (before.file, before.days, before.size) != (settings.file, settings.days, settings.size):
-            self.traffic.close(now)
+            self.traffic.write(now)
             self.store.close(now)
             passing, self._passing = self._passing, None
             self.store = self._open(settings, now)
