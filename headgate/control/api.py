@@ -17,6 +17,7 @@ from .incidentapi import add_incidents
 from .metrics import Metrics
 from .problems import answer_problems
 from .process import Unknown
+from .reportapi import add_report
 from .sheet import written
 from .status import status, upstream_status
 
@@ -56,6 +57,7 @@ def make_api(control: "Control", *, with_token: bool, pages: Pages | None = None
     _add_servers(api, control)
     _add_gateway(api, control)
     add_incidents(api, control)
+    add_report(api, control)
     _add_metrics(api, control)
     if pages is not None:
         add_dashboard(api, control, pages, with_token=with_token)

@@ -223,10 +223,13 @@ class Sources:
 
     def _find(self, reference: str) -> dict[str, Any]:
         store, reference = self._control.desk.store, reference.strip()[:200]
+        log = self._control.desired.config.gateway.log
+        errors, access = _quoted(log.errors), _quoted(log.access)
         found = store.find(reference)
         moved = store.summary(reference) if found is None and 0 < len(reference) < 40 else None
         return {
-            "reference": reference, "quoted": shlex.quote(reference), "record": found["record"] if found else None,
+            "reference": reference, "quoted": shlex.quote(reference), "errors": errors, "access": access,
+            "record": found["record"] if found else None,
             "incident": store.summary(found["incident"]) if found else None,
             "moved": f"/incidents/{moved['id']}" if moved else "",
         }  # fmt: skip
@@ -240,6 +243,11 @@ class Sources:
             "name": name, "upstream": upstream_status(control, name), "from": start,
             "incidents": control.desk.store.incidents(state="open", upstream=name, limit=20),
         }  # fmt: skip
+
+
+def _quoted(path: str) -> str:
+    """Return a log's path for a command line; "" where it is no file."""
+    return "" if path in ("-", "off", "stderr") else shlex.quote(path)
 
 
 def _number(text: str) -> int:

@@ -55,8 +55,8 @@ class Traffic:
         if self._before is not None:
             self.history.flush(now, self._mark)
 
-    def close(self, now: float) -> None:
-        """Write everything."""
+    def write(self, now: float) -> None:
+        """Write everything, at once."""
         if self._before is None:
             self._begin(now, self._began + _PATIENCE)
         else:
