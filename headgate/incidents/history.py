@@ -10,12 +10,11 @@ import json
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from . import traffic_rows as rows
 from .amounts import Body, add, copied, portion
 from .series import Series, Wanted
-from .store import Store
 from .traffic_rows import ALL, Line, total
 
 SLOT: Final = 10
@@ -36,10 +35,27 @@ _SHORT: Final = ("requests", "bad", "seen", "rescued", "spread")
 """What slots keep of all traffic."""
 
 
+class Kept(Protocol):
+    """What holds the file: a Store, which writes it, or an Archive, which only reads."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that the file may have."""
+        ...
+
+    def read(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return rows; none where the file cannot be read."""
+        ...
+
+    def commit(self, now: float, work: Callable[[sqlite3.Connection], None]) -> bool:
+        """Do work within one transaction; return whether it is written."""
+        ...
+
+
 class History:
     """The history of one gateway's traffic. Times are wall-clock seconds. Nothing here raises for the file's sake."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Kept) -> None:
         self._store = store
         self._slots: OrderedDict[int, dict[Line, Body]] = OrderedDict()
         self._cells = 0
@@ -48,7 +64,7 @@ class History:
         self._written = self._tidied = -1.0
         self.lost = 0  # requests that are not in the file, for want of room in memory
 
-    def follow(self, store: Store) -> None:
+    def follow(self, store: Kept) -> None:
         """Go on in another store: what waits is written there."""
         self._store = store
 
@@ -231,6 +247,31 @@ class History:
         for at, lines in self._waiting.items():
             if begin <= at < end:
                 yield from ((at, line, copied(body)) for line, body in lines.items() if line[0] == kind)
+
+    def counts(self, since: float, until: float) -> dict[Line, tuple[int, int]]:
+        """Return requests, and how many of them went wrong, of each route with its upstream. Quick, also for months."""
+        step = _step_for(until - since)
+        begin, end = int(since) // step * step, int(-(-until // step) * step)
+        found = rows.counts(self._store.read, step, begin, end)
+        for at, lines in self._waiting.items():
+            for line, body in lines.items() if begin <= at < end else ():
+                if line[0] == "pair":
+                    requests, bad = found.get(line, (0, 0))
+                    found[line] = (requests + body.get("requests", 0), bad + body.get("bad", 0))
+        return found
+
+    def spread(self, since: float, until: float, route: str) -> list[float]:
+        """Return how long the requests of a route took, by the buckets of model/counted.py; empty where there were none."""
+        step = _step_for(until - since)
+        begin, end = int(since) // step * step, int(-(-until // step) * step)
+        found: Body = {}
+        for _, _, body in rows.bodies(self._store.read, step, begin, end, "pair", route):
+            add(found, {"spread": body.get("spread", [])} if body.get("spread") else {})
+        for at, lines in self._waiting.items():
+            for line, body in lines.items() if begin <= at < end else ():
+                if line[0] == "pair" and line[2] == route and body.get("spread"):
+                    add(found, {"spread": body["spread"]})
+        return list(found.get("spread", ()))
 
 
 def _step_for(seconds: float) -> int:

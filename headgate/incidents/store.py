@@ -63,6 +63,11 @@ class Store:
         return self._file.note
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
+    @property
     def size(self) -> int:
         """Bytes that the file may have."""
         return self._retention.size

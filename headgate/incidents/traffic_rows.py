@@ -122,14 +122,25 @@ def rows_by_name(read: Read, step: int, since: int, until: int, width: int, colu
     return [(at, name, *numbers) for id, name in lines for at, *numbers in read(query, (width, width, step, id, since, until))]
 
 
-def bodies(read: Read, step: int, since: int, until: int, kind: str) -> Iterator[tuple[int, Line, Body]]:
-    """Yield (at, line, body) of lines of a kind."""
+def counts(read: Read, step: int, since: int, until: int) -> dict[Line, tuple[int, int]]:
+    """Return requests, and those that went wrong, of each pair."""
+    found: dict[Line, tuple[int, int]] = {}
+    query = "SELECT sum(requests), sum(bad) FROM traffic WHERE step = ? AND line = ? AND at >= ? AND at < ?"
+    for id, upstream, name in read("SELECT id, upstream, name FROM line WHERE kind = 'pair'", ()):
+        for requests, bad in read(query, (step, id, since, until)):
+            if requests:
+                found["pair", upstream, name] = (requests, bad)
+    return found
+
+
+def bodies(read: Read, step: int, since: int, until: int, kind: str, name: str | None = None) -> Iterator[tuple[int, Line, Body]]:
+    """Yield (at, line, body) of lines of a kind, and of a name where one is given."""
     query = (
         "SELECT at, kind, upstream, name, body FROM line CROSS JOIN traffic ON traffic.line = line.id"
-        " WHERE kind = ? AND step = ? AND at >= ? AND at < ?"
+        " WHERE kind = ? AND step = ? AND at >= ? AND at < ? AND name = ifnull(?, name)"
     )
-    for at, of, upstream, name, text in read(query, (kind, step, since, until)):
-        yield at, (of, upstream, name), body_of(text)
+    for at, of, upstream, label, text in read(query, (kind, step, since, until, name)):
+        yield at, (of, upstream, label), body_of(text)
 
 
 # Forgetting.

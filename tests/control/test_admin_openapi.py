@@ -29,6 +29,7 @@ def test_every_route_is_described():
         ("/api/status", "get"), ("/api/upstreams/{name}", "get"), ("/metrics", "get"), (f"{SERVER}/weight", "put"),
         *((f"{SERVER}/{action}", "post") for action in ("drain", "ready", "maintenance", "eject", "restore")),
         ("/api/incidents", "get"), ("/api/incidents/{id}", "get"), ("/api/references/{reference}", "get"),
+        ("/api/report", "get"),
         *((f"/api/incidents/{{id}}/{action}", "post") for action in ("acknowledge", "resolve", "silence", "examine")),
         *((f"/api/{action}", "post") for action in ("reload", "upgrade", "reopen", "stop")),
     }  # fmt: skip
