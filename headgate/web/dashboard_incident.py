@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
+from markupsafe import escape
+
 from ..diagnose.catalogue import bullets, catalogue
 from ..diagnose.moments import span
 from ..render import incident as words
@@ -49,7 +51,7 @@ def view(data: Mapping[str, Any]) -> dict[str, Any]:
         "others": [one for one in samples if one is not shown], "verdict": now, "verdicts": others,
         "sentence": told.get("sentence") or (shown["sentence"] if shown else ""), "how": _first(cause, "How we know"),
         "reasons": bullets(cause.sections["Usual reasons"]) if cause else (), "advice": _advice(told),
-        "chart": json.dumps(_chart(told)), "chart_said": _chart_said(told), "events": _events(told), "phases": PHASES,
+        "chart": escape(json.dumps(_chart(told))), "chart_said": _chart_said(told), "events": _events(told), "phases": PHASES,
         "did": _did(told, samples), "silenced": bool(told["silenced_until"] and told["silenced_until"] > data["now"]),
         "causes": counted_rows(counted), "cause_title": cause.title if cause else "",
         "servers": told["servers"][:_LISTED], "routes": told["routes"][:_LISTED],
