@@ -4,6 +4,7 @@ What waits to be told is part of the present state that the parent holds: so it 
 killed. A gateway without a [destination.NAME] loads none of it.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from .process import Control
 
 _SAMPLE: Final = 1.0
-_KEEP: Final = 1.0
-"""Seconds between two looks at the counts; between two times that the parent is given what waits."""
+"""Seconds between two looks at the counts."""
 _RESULTS: Final = ("sent", "failed", "held", "lost")
 
 
@@ -32,8 +32,8 @@ class Telling:
         self._control = control
         self._config: Config | None = None
         self._notifier: Notifier | None = None
-        self._sampled = self._kept = 0.0
-        self._moves = 0
+        self._sampled = 0.0
+        self._keeping = False
         self._follow(told)
         control.desk.listeners.append(self.changed)
 
@@ -55,12 +55,24 @@ class Telling:
             self._notifier.follow(rules)
             return
         note = self._control.journal.note
-        self._notifier = Notifier(rules, say=note, link=self._link, known=Known(self._incident, self._open_incidents))
+        self._notifier = Notifier(
+            rules, say=note, link=self._link, known=Known(self._incident, self._open_incidents), moved=self._moved
+        )
         if isinstance(told, dict):
             try:
                 self._notifier.restore(told)
             except (KeyError, TypeError, ValueError, AttributeError) as problem:
                 note(f"what a process before this one had to tell is not readable ({problem!r})")
+
+    def _moved(self) -> None:
+        """Give the parent what waits, and what was told, with the next turn of the loop: several messages are one word."""
+        if not self._keeping:
+            self._keeping = True
+            asyncio.get_running_loop().call_soon(self._keep)
+
+    def _keep(self) -> None:
+        self._keeping = False
+        self._control.keep()
 
     def _incident(self, id: str) -> dict[str, Any] | None:
         return self._control.desk.store.incident(id)  # a reload may have opened another store
@@ -91,9 +103,6 @@ class Telling:
             self._sampled = monotonic
             self._notifier.traffic(now, self._traffic())
         self._notifier.tick(now)
-        if self._notifier.moves != self._moves and monotonic - self._kept >= _KEEP:
-            self._moves, self._kept = self._notifier.moves, monotonic
-            self._control.keep()
 
     def _is_complete(self) -> bool:
         """Return whether every worker has told its counts: a process that just took over knows only those of the dead."""

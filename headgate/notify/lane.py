@@ -67,13 +67,12 @@ class Counts:
 class Lane:
     """Messages to one destination, sent one after another by a task of its own."""
 
-    def __init__(self, courier: Courier, say: Callable[[str], None], refresh: Refresh) -> None:
-        """say: hears of trouble with the destination, and of its end."""
+    def __init__(self, courier: Courier, say: Callable[[str], None], refresh: Refresh, moved: Callable[[], object] = int) -> None:
+        """say: hears of trouble with the destination, and of its end. moved: called whenever `snapshot` is another."""
         self.courier = courier
         self.counts = Counts()
-        self.moves = 0  # grows with each message that comes, goes or is left out
         self.threads: OrderedDict[str, Thread] = OrderedDict()
-        self._say, self._refresh = say, refresh
+        self._say, self._refresh, self._moved = say, refresh, moved
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
         self._untold = 0  # left out, or not delivered, since the last that was
         self._sending: list[Waiting] = []
@@ -92,7 +91,6 @@ class Lane:
     def put(self, message: Message) -> None:
         """Take a message, unless the same was told already."""
         now, settings = time.monotonic(), self.courier.settings
-        self.moves += 1
         before = self._waiting.get(message.key)
         thread = self.threads.get(message.key)
         if before is None and thread is not None and message.what != LASTING and thread.last == message.identity():
@@ -107,6 +105,7 @@ class Lane:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         self._news.set()
+        self._moved()
 
     def _not_before(self, thread: Thread | None, now: float) -> float:
         if thread is None or self.courier.way.repeats or len(thread.times) < _OFTEN:
@@ -195,7 +194,7 @@ class Lane:
         else:
             self._arrived(messages, untold, time.monotonic())
         self._sending = []
-        self.moves += 1
+        self._moved()
 
     def _arrived(self, messages: list[Message], untold: int, now: float) -> None:
         self.counts.sent += sum(message.what != LASTING for message in messages)

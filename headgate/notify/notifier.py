@@ -71,17 +71,20 @@ class Notifier:
     """Tells destinations what becomes of incidents. Belongs to one event loop; nothing here raises or waits."""
 
     def __init__(
-        self, rules: Rules, *, say: Callable[[str], None], link: Callable[[str], str] = str, known: Known | None = None
-    ) -> None:
-        """say: hears of trouble. link: makes the address of an incident's page of its id, "" for none."""
+        self, rules: Rules, *, say: Callable[[str], None], link: Callable[[str], str] = str, known: Known | None = None,
+        moved: Callable[[], object] = int,
+    ) -> None:  # fmt: skip
+        """say: hears of trouble. link: makes the address of an incident's page of its id, "" for none.
+
+        moved: called whenever `snapshot` is another.
+        """
         self._rules = rules
-        self._say, self._link = say, link
+        self._say, self._link, self._moved = say, link, moved
         self._known = known or Known()
         self._started = time.time()
         self._lanes: dict[str, Lane] = {}
         self._shares: dict[str, Share] = {}
         self._repeated = time.monotonic() - _REPEAT
-        self._told_shares = 0
         self._ending: set[asyncio.Task[Any]] = set()
         self.follow(rules)
 
@@ -93,7 +96,7 @@ class Notifier:
         for name, settings in rules.destinations.items():
             lane = self._lanes.get(name)
             if lane is None:
-                self._lanes[name] = Lane(Courier(name, settings, rules.origin), self._say, self._refreshed)
+                self._lanes[name] = Lane(Courier(name, settings, rules.origin), self._say, self._refreshed, self._moved)
             elif (lane.courier.settings, lane.courier.origin) != (settings, rules.origin):
                 self._spawn(lane.follow(Courier(name, settings, rules.origin)))
         before, self._shares = self._shares, {}
@@ -121,11 +124,6 @@ class Notifier:
     def wants_traffic(self) -> bool:
         """Whether `traffic` is of use."""
         return bool(self._shares)
-
-    @property
-    def moves(self) -> int:
-        """Grows when `snapshot` is another."""
-        return sum(lane.moves for lane in self._lanes.values()) + self._told_shares
 
     # In.
 
@@ -171,7 +169,6 @@ class Notifier:
 
     def _tell_share(self, share: Share, what: str) -> None:
         now = time.time()
-        self._told_shares += 1
         message = Message(f"share:{share.name}", what, now, SHARE, share.told(now))
         for name, lane in self._lanes.items():
             if not share.rule.to or name in share.rule.to:
