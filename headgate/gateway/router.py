@@ -104,8 +104,8 @@ class Router:
 
     def _find_own(self, path: bytes, host: bytes) -> Route | None:
         """Return what the gateway answers itself at a path, where that is so for this host."""
-        hosts = (b"", host, *_patterns_of(host)[-1:]) if host else (b"",)
-        return next((route for wanted, route in self.own[path] if wanted in hosts), None)
+        names = _patterns_of(host)
+        return next((route for wanted, route in self.own[path] if not wanted or wanted in names), None)
 
     def _find_table(self, host: bytes) -> "_Table":
         """Return the table for a host, made at the first request that needs it."""
