@@ -4,11 +4,14 @@ import asyncio
 import contextlib
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import socket
 import sys
 import tempfile
+import webbrowser
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +33,9 @@ from ..lab.showcase import SHOWN, Scene, scene
 from ..render.terminal import console_for_output
 from .main import Problem
 
+_DASHBOARD = re.compile(r"note dashboard on (\S+)")
+_BEAT = 0.25
+"""Seconds between two requests of the traffic that goes on while the demo stays up."""
 _WIDEST = 110
 """Columns beyond which lines are harder to read, not easier."""
 
@@ -45,6 +51,18 @@ class Stage:
     def url(self) -> str:
         """Where the gateway listens."""
         return f"http://127.0.0.1:{self.gateway.written.setting.port}"
+
+    @property
+    def dashboard(self) -> str:
+        """Where browsers find the dashboard; "" as long as the gateway has not said it."""
+        found = _DASHBOARD.search(self.gateway.output.read_text(encoding="utf-8", errors="replace"))
+        return found[1] if found is not None else ""
+
+    def look_into_incidents(self) -> None:
+        """Have the gateway examine what failed: from now on, for the servers of the lab count what they are asked."""
+        file = self.gateway.written.path
+        file.write_text(file.read_text(encoding="utf-8").replace("examine = false", "examine = true"), encoding="utf-8")
+        os.kill(self.gateway.process.pid, signal.SIGHUP)
 
     @property
     def files(self) -> dict[str, str]:
@@ -100,17 +118,25 @@ async def _perform(once: bool, port: int | None, as_json: bool) -> bool:
             _print(console, _opening(stage))
         scenes = await _traffic(stage)
         if as_json:
-            found = {"gateway": stage.url, "files": stage.files, "scenes": [asdict(one) for one in scenes]}
+            found = {
+                "gateway": stage.url,
+                "dashboard": stage.dashboard,
+                "files": stage.files,
+                "scenes": [asdict(one) for one in scenes],
+            }
             click.echo(json.dumps(found, indent=1, ensure_ascii=False))
         else:
             for one in scenes:
                 _print(console, _told(one))
             _print(console, Text(_summary(scenes)))
         if not once:
+            stage.look_into_incidents()
             if not as_json:
                 _print(console, *_suggestions(stage), whole=True)
             sys.stdout.flush()
-            await asyncio.Event().wait()
+            if sys.stdout.isatty() and _has_screen():
+                webbrowser.open(stage.dashboard)
+            await _go_on(stage)
     return all(one.right for one in scenes)
 
 
@@ -139,9 +165,15 @@ async def _stage(port: int) -> AsyncIterator[Stage]:
         try:
             (folder / "gateway").mkdir()
             routed = tuple(one for one in scenarios.values() if not one.alone and suits(one, "headgate"))
-            written = write("headgate", Setting(lab.layout, routed, port, folder / "gateway"), folder / "gateway")
+            setting = Setting(lab.layout, routed, port, folder / "gateway", dashboard="auto")
+            written = write("headgate", setting, folder / "gateway")
             async with running(written) as gateway:
-                yield Stage(lab, gateway)
+                stage = Stage(lab, gateway)
+                for _ in range(100):
+                    if stage.dashboard:
+                        break
+                    await asyncio.sleep(0.05)
+                yield stage
         finally:
             await lab.stop()
 
@@ -152,6 +184,33 @@ async def _traffic(stage: Stage) -> list[Scene]:
     results = await score(layout, target_of(stage.gateway, alone=False), SHOWN)
     log = stage.gateway.output.read_text(encoding="utf-8", errors="replace")
     return [scene(layout, result, log) for result in results]
+
+
+async def _go_on(stage: Stage) -> None:
+    """Send a request now and then, mostly for what works, so that the dashboard has something to show. Never returns."""
+    port = stage.gateway.written.setting.port
+    under_way: set[asyncio.Task[None]] = set()  # each ends by itself: the gateway answers within seconds
+    while True:
+        name = "healthy" if random.random() < 0.8 else random.choice(SHOWN)
+        task = asyncio.create_task(_ask(port, name))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        await asyncio.sleep(_BEAT)
+
+
+async def _ask(port: int, name: str) -> None:
+    with contextlib.suppress(OSError):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(f"GET /{name} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
+            await reader.read()
+        finally:
+            writer.close()
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser could be shown here."""
+    return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 # How it looks.
@@ -180,6 +239,7 @@ def _opening(stage: Stage) -> RenderableType:
         Text.assemble("\n", ("Headgate", "bold"), ", the HTTP gateway that knows why\n"),
         Text(f"The lab is up: {servers} servers, nearly all misbehaving on purpose."),
         Text.assemble("The gateway in front of it: ", (stage.url, "cyan")),
+        Text.assemble("Its dashboard: ", (stage.dashboard, "bold cyan")),
         Text(f"{len(SHOWN)} requests go through it. This is what became of them:\n"),
     )
 
@@ -232,6 +292,7 @@ def _suggestions(stage: Stage) -> list[Text]:
     """Return what to try next: a line of words in front of lines that are meant to be copied."""
     url, me = stage.url, _own_name()
     blocks: list[tuple[str, str, tuple[str, ...]]] = [
+        ("The dashboard: what fails, why, since when, what to do", "bold cyan", (stage.dashboard,)),
         (
             "In a browser: the page for people, which reloads when the service is back",
             "cyan",

@@ -23,7 +23,7 @@ def headgate(setting: Setting) -> str:
         "limits": {"request_body_bytes": REQUEST_BODY, "response_body_bytes": RESPONSE_BODY},
         "log": {"access": str(setting.access_log)},
         "dns": {"servers": [f"{layout.dns[0]}:{layout.dns[1]}"], "timeout": f"{HEAD}ms"},
-        "admin": {"dashboard": "off"},
+        "admin": {"dashboard": setting.dashboard},
     }
     for scenario in setting.scenarios:
         gateway = merge(gateway, scenario.gateway.gateway)

@@ -30,6 +30,8 @@ class Setting:
     """Where the gateway listens, on 127.0.0.1."""
     folder: Path
     """Where it may write logs and state."""
+    dashboard: str = "off"
+    """Where Headgate's dashboard listens, as `admin.dashboard` says it."""
     examine: bool = False
     """Headgate looks into incidents by itself: servers then see requests that no client sent."""
 

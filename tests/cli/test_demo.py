@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from headgate.lab.processes import free_port
+from headgate.lab.scenario import load_scenarios
 from headgate.lab.showcase import SHOWN
 
 DEMO = [sys.executable, "-m", "headgate", "demo"]
@@ -145,3 +147,35 @@ def test_it_stays_up_until_ctrl_c(staying: tuple[subprocess.Popen[str], str], fo
     assert list(folder.iterdir()) == []
     with pytest.raises(ConnectionRefusedError):
         ask(urls[0])
+
+
+TOLD = (
+    "dns-name-not-found", "connection-refused", "certificate-expired", "not-http-ssh", "closed-before-answer", "response-timeout",
+    "length-conflict", "header-section-too-large", "body-truncated", "first-dies-post",
+)  # fmt: skip
+"""Ten things done to servers, all among those that the demo shows."""
+
+
+def test_its_dashboard_tells_what_was_done_to_ten_servers(staying: tuple[subprocess.Popen[str], str]) -> None:
+    _, told = staying
+    found = re.search(r"^Its dashboard: (http://127\.0\.0\.1:\d+/)$", told, re.MULTILINE)
+    assert found is not None
+    dashboard = found[1]
+    names = {scenario: load_scenarios()[scenario].expect.causes for scenario in TOLD}
+
+    def looked_into() -> dict[str, str]:
+        incidents = json.loads(ask(f"{dashboard}api/incidents?limit=100")[1])["incidents"]
+        causes = {}
+        for one in incidents:
+            whole = json.loads(ask(f"{dashboard}api/incidents/{one['id']}")[1])
+            if whole["upstream"] in TOLD and whole["verdicts"] and whole["cause"] in names[whole["upstream"]]:
+                causes[whole["upstream"]] = whole["cause"]
+        return causes
+
+    end = time.monotonic() + 40
+    while looked_into().keys() != set(TOLD):
+        assert time.monotonic() < end, set(TOLD) - looked_into().keys()
+        time.sleep(0.3)
+    status, page = ask(dashboard, Accept="text/html")
+    assert status == 200
+    assert "The server refused the connection" in page
