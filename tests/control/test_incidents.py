@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +254,22 @@ def test_the_dashboards_port_is_told_and_may_be_off(gate: Gate, tmp_path: Path) 
     (other := tmp_path / "other").mkdir()
     off = gate('admin = { dashboard = "off" }', folder=other)
     assert off.status()["gateway"]["dashboard"] == ""
+
+
+def test_a_control_process_that_stands_still_delays_nothing_and_counts_all_afterwards(gate: Gate) -> None:
+    one = gate(KEPT)
+    one.until(lambda: all(worker["linked"] for worker in one.status()["workers"]))
+    control = one.control()
+    os.kill(control, signal.SIGSTOP)
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", one.port(), timeout=20)) as connection:
+            for number in range(3000):
+                connection.request("GET", f"/{number}")
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == 502
+    finally:
+        os.kill(control, signal.SIGCONT)
+    one.until(lambda: incidents(one) and incidents(one)[0]["failed"] == 3000)
+    told = one.ask("GET", "/api/incidents").json
+    assert (told["lost"], told["dropped"], len(told["incidents"])) == (0, 0, 1)
