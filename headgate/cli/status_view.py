@@ -19,6 +19,8 @@ _SILENT: Final = 4.0
 """Seconds without a word after which a worker is remarkable: it speaks every second."""
 _CAUSES: Final = 10
 """Most causes that are listed."""
+_MESSAGES: Final = {"sent": "sent", "waiting": "waiting", "failed": "given up", "lost": "left out"}
+"""What is told of messages about incidents."""
 _NARROW: Final = 72
 """Columns below which a server's state stands above its details, not beside them."""
 
@@ -39,6 +41,7 @@ def whole(status: Mapping[str, Any], width: int) -> RenderableType:
     for name, upstream in status["upstreams"].items():
         parts += [Text(""), one_upstream(name, upstream, width)]
     parts += _telemetry(status.get("telemetry"))
+    parts += _destinations(status.get("destinations") or {})
     for title, counts in (("failed attempts", "failures"), ("requests refused or left by clients", "refusals")):
         if status["totals"][counts]:
             parts += [Text(""), Text(title, style="bold"), _causes(status["totals"][counts])]
@@ -68,6 +71,19 @@ def _totals(status: Mapping[str, Any]) -> Text:
     lost = f", {totals['lost_lines']:,} log lines lost" if totals["lost_lines"] else ""
     exchanges = f"{_many(totals['exchanges'], 'exchange')}, {totals['rate']:g}/s"
     return Text(f"{exchanges}, {under_way:,} under way, {_many(clients, 'client')}{lost}")
+
+
+def _destinations(told: Mapping[str, Mapping[str, Any]]) -> list[RenderableType]:
+    """Return a line for each of those who are told of incidents."""
+    lines: list[RenderableType] = [Text("")] if told else []
+    for name, one in told.items():
+        counts = [f"{one[key]:,} {said}" for key, said in _MESSAGES.items() if one[key] or key == "sent"]
+        line = Text(f"tells {clean(name)}, {clean(one['where'])}: {', '.join(counts)}")
+        if one["error"]:
+            again = f"; tried again in {words(one['retry_in'])}" if one["waiting"] else ""
+            line.append(f"; {clean(one['error'])}{again}", style="red")
+        lines.append(line)
+    return lines
 
 
 def _telemetry(told: Mapping[str, Any] | None) -> list[RenderableType]:

@@ -202,6 +202,29 @@ class TelemetryStatus(TypedDict):
 
 
 @with_config(_STRICT)
+class DestinationStatus(TypedDict):
+    """How one of those who are told of incidents is reached. Times are wall-clock seconds, 0 for never."""
+
+    kind: str
+    where: str
+    """Kind and host, without what is secret."""
+    sent: int
+    failed: int
+    """Given up."""
+    held: int
+    """Told together with a later one."""
+    lost: int
+    """Left out for want of room."""
+    tries: int
+    waiting: int
+    sent_at: float
+    error: str
+    """Why the last try failed; empty once one arrives."""
+    error_at: float
+    retry_in: float
+
+
+@with_config(_STRICT)
 class Status(TypedDict):
     """Everything that `headgate status` shows."""
 
@@ -211,6 +234,8 @@ class Status(TypedDict):
     upstreams: dict[str, UpstreamStatus]
     telemetry: TelemetryStatus | None
     """None where it is not configured."""
+    destinations: dict[str, DestinationStatus]
+    """Those who are told of incidents, by name."""
 
 
 @with_config(_STRICT)

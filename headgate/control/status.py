@@ -30,6 +30,7 @@ def status(control: "Control") -> Status:
         "totals": _totals(control, peers),
         "upstreams": {name: upstream_status(control, name) for name in control.desired.config.upstream},
         "telemetry": _telemetry(control) if control.desired.config.telemetry is not None else None,
+        "destinations": control.telling.state(),
     }
 
 

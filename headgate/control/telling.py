@@ -129,7 +129,7 @@ class Telling:
         if self._notifier is not None and (left := await self._notifier.close()):
             self._control.journal.note(f"{left} message{'s' * (left > 1)} about incidents not sent before the end")
 
-    def state(self) -> dict[str, dict[str, Any]]:
+    def state(self) -> dict[str, Any]:
         """Return how each destination stands, by name (notify/lane.py, Lane.state); nothing without any."""
         return self._notifier.state() if self._notifier is not None else {}
 

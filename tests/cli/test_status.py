@@ -157,7 +157,7 @@ def test_the_status_in_a_pipe(running):
 def test_the_status_as_json(running):
     done = running.headgate("status", "--json")
     assert done.returncode == 0
-    assert json.loads(done.stdout).keys() == {"gateway", "workers", "totals", "upstreams"}
+    assert json.loads(done.stdout).keys() == {"gateway", "workers", "totals", "upstreams", "telemetry", "destinations"}
     done = running.headgate("status", "--json", "app")
     assert [server["url"] for server in json.loads(done.stdout)["servers"]] == running.servers
 

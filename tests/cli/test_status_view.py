@@ -135,3 +135,16 @@ def test_nothing_is_wider_than_the_terminal_and_nothing_is_lost(width):
     shown = drawn(whole(changed(STATUS, upstreams={"app": changed(UPSTREAM, servers=[server], gate=GATE)}), width), width)
     assert max(map(len, shown.splitlines())) <= width
     assert "".join(server["url"].split()) in "".join(shown.split())
+
+
+def test_those_who_are_told_of_incidents():
+    one = {
+        "kind": "slack", "where": "slack (hooks.example.org)", "sent": 1200, "failed": 0, "held": 3, "lost": 0, "tries": 9,
+        "waiting": 0, "sent_at": 5.0, "error": "", "error_at": 0.0, "retry_in": 0.0,
+    }  # fmt: skip
+    two = one | {"waiting": 4, "failed": 2, "lost": 7, "error": "answered 503 \x1b[31m", "retry_in": 65.0}
+    said = drawn(whole(STATUS | {"destinations": {"chat": one, "pager": two}}, 200), 200)
+    assert "tells chat, slack (hooks.example.org): 1,200 sent\n" in said
+    assert "1,200 sent, 4 waiting, 2 given up, 7 left out; answered 503" in said
+    assert "tried again in 1 min 5 s" in said
+    assert "\x1b" not in said
