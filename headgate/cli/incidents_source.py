@@ -172,5 +172,5 @@ def _unknown(shown: str, begun: list[str]) -> NoReturn:
         stop(f'"{shown}" begins {len(begun)} incidents: {", ".join(begun[:10])}')
     stop(
         f'"{shown}" is no incident (`headgate incidents` lists them), and not the reference of an exchange that is kept: of each '
-        "incident the first three and the latest five are; the error log has all"
+        "incident at most eight are; the error log has all"
     )
