@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": "Run the gateway.",
     "status": "Show how a running gateway is: workers, servers, what failed.",
     "incidents": "List what fails and failed, show why and what to do, say that somebody is on it.",
+    "report": "Look back on a week: what failed, what was saved, error budgets, what to change.",
     "reload": "Have a running gateway read its configuration again.",
     "upgrade": "Have a new version of the program take over from a running gateway.",
     "server": "Drain, eject, weigh or bring back a server of a running gateway.",

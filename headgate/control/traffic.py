@@ -57,6 +57,7 @@ class Traffic:
 
     def write(self, now: float) -> None:
         """Write everything, at once."""
+        self._looked_at_servers -= SERVERS_EVERY
         if self._before is None:
             self._begin(now, self._began + _PATIENCE)
         else:

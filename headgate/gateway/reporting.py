@@ -22,7 +22,7 @@ EVERY: Final = 0.25
 _GROUPS: Final = 256
 _ROUTES: Final = 32
 _CLIENTS: Final = 64
-_FIGURES: Final = 16
+_FIGURES: Final = 32
 _SAMPLES: Final = 2
 _ALL_SAMPLES: Final = 16
 """Bounds of one report: groups, routes, clients and figures of each kind of a group, samples of a group and of all."""

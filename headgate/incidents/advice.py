@@ -138,6 +138,12 @@ def above(seconds: float) -> float:
     return float(-int(-seconds // 60) * 60)
 
 
+def of(found: Figures) -> str:
+    """Return of how many failures hits are said: all, or those that were looked at."""
+    looked = len(found.values)
+    return f"{looked:,}" if found.of <= looked else f"the {looked:,} that were looked at, of {found.of:,},"
+
+
 def time(seconds: float) -> str:
     """Return a duration as people read it: "12 ms", "5 s", "2 min"."""
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else span(seconds)

@@ -6,7 +6,7 @@ from typing import Final
 
 from ..config.units import show_duration, show_size
 from ..diagnose.timers import timers_at
-from .advice import FEW, MOST, Case, Figures, Finding, above, gathered, time
+from .advice import FEW, MOST, Case, Figures, Finding, above, gathered, of, time
 from .amounts import quantile, slower
 
 _ENDED: Final = ("closed-before-answer", "reset-before-answer", "head-reset", "head-truncated", "upstream-answered-error")
@@ -52,7 +52,7 @@ def _together(found: Figures) -> tuple[float, int]:
 def _timer(upstream: str, found: Figures, after: float, hits: int) -> dict[str, object]:
     known = timers_at(after)
     whose = known[0].name if known and not known[0].product else f"as is the default of {known[0].name}" if known else "a timer"
-    return {"upstream": upstream, "hits": f"{hits:,}", "of": f"{len(found.values):,}", "after": time(after), "whose": whose}
+    return {"upstream": upstream, "hits": f"{hits:,}", "of": of(found), "after": time(after), "whose": whose}
 
 
 def _same_size(found: Figures) -> tuple[float, int] | None:
@@ -72,7 +72,7 @@ def body_cut_at_size(case: Case) -> Iterator[Finding]:
         size, hits = int(same[0]), same[1]
         short = show_size(size)
         yield Finding("body-cut-at-size", {
-            "upstream": upstream, "hits": f"{hits:,}", "of": f"{len(found.values):,}", "size": f"{size:,}",
+            "upstream": upstream, "hits": f"{hits:,}", "of": of(found), "size": f"{size:,}",
             "nice": f" ({short})" if short != str(size) else "",
         }, found.of)  # fmt: skip
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from ..config.units import show_duration
-from ..diagnose.timers import idle_name
-from .advice import FEW, MOST, Case, Finding, above, below, gathered, percent, time
+from ..diagnose.timers import IDLE
+from .advice import FEW, MOST, Case, Finding, above, below, gathered, of, percent, time
 from .grouping import REUSE
 
 _DAY: Final = 86_400.0
@@ -38,15 +38,15 @@ def idle_too_long(case: Case) -> Iterator[Finding]:
         if rest < _SHORTEST_REST or (settings is not None and settings.keep_alive.idle <= to):
             continue
         yield Finding("idle-too-long", {
-            "upstream": upstream, "hits": f"{hits:,}", "of": _of(found.of, len(values)), "when": when, "to": show_duration(to),
+            "upstream": upstream, "hits": f"{hits:,}", "of": of(found), "when": when, "to": show_duration(to),
             "now": show_duration(settings.keep_alive.idle) if settings is not None else "not known",
-            "whose": f", which is the default of {name}" if (name := idle_name(rest)) and together == hits else "",
+            "whose": f", which is the default of {name}" if hits == together and (name := _default(rest)) else "",
         }, found.of)  # fmt: skip
 
 
-def _of(there: int, looked_at: int) -> str:
-    """Return of how many failures a number is."""
-    return f"{looked_at:,}" if there <= looked_at else f"{looked_at:,} (of {there:,}) looked at"
+def _default(rest: float) -> str:
+    """Return whose default this is, "" where none is known. Connections are closed late rather than early."""
+    return next((name for seconds, name in IDLE if seconds - 0.1 <= rest <= 1.05 * seconds + 0.3), "")
 
 
 def connect_timeout_long(case: Case) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from ..config.units import show_duration, show_size
 from ..diagnose.catalogue import catalogue
 from .advice import FEW, Case, Finding, above, time
 from .grouping import LIVENESS
+from .lifecycle import OPEN
 
 _HELPED: Final = 0.5
 """Share of the repeated tries that has to have been saved."""
@@ -68,26 +69,21 @@ def body_too_large(case: Case) -> Iterator[Finding]:
 
 
 def nowhere_to_turn(case: Case) -> Iterator[Finding]:
-    """Find upstreams of one server that was away: for moments, which requests can be held for, or longer."""
+    """Find upstreams of one server that could not be reached: for moments, which requests can be held for, or longer."""
     for upstream in case.names():
         settings = case.settings(upstream)
-        count = sum(n for cause, n in case.verdicts(upstream).get("not-elsewhere", {}).items() if cause in LIVENESS)
-        if settings is None or len(settings.servers) != 1 or count < FEW:
+        count = _repeatable(case.verdicts(upstream).get("not-elsewhere", {}))
+        away = [one for one in case.incidents if one.upstream == upstream and LIVENESS & {cause for cause, _ in one.causes}]
+        if settings is None or len(settings.servers) != 1 or count < FEW or not away:
             continue
-        away = [
-            one.last - one.first
-            for one in case.incidents
-            if one.upstream == upstream and LIVENESS & {cause for cause, _ in one.causes}
-        ]
-        longest = max(away, default=_MOMENT + 1)
-        if longest <= _MOMENT and settings.retry.hold is None:
-            times = "one time" if len(away) == 1 else f"{len(away)} times"
-            yield Finding("hold-through-restarts", {
-                "upstream": upstream, "of": f"{count:,}", "times": times, "longest": time(max(0.1, longest)),
-                "to": show_duration(above(max(2.0, 1.5 * longest))),
-            }, count)  # fmt: skip
-        elif longest > _MOMENT:
+        longest = max(one.last - one.first for one in away)
+        if longest > _MOMENT:
             yield Finding("second-server", {"upstream": upstream, "of": f"{count:,}"}, count)
+        elif settings.retry.hold is None and all(one.state != OPEN for one in away):
+            yield Finding("hold-through-restarts", {
+                "upstream": upstream, "of": f"{count:,}", "times": "once" if len(away) == 1 else f"{len(away)} times",
+                "longest": time(max(0.1, longest)), "to": show_duration(above(max(2.0, 1.5 * longest))),
+            }, count)  # fmt: skip
 
 
 def not_idempotent(case: Case) -> Iterator[Finding]:

@@ -66,7 +66,8 @@ def _budget(
     left = exhausted_in(spent, slo.window, burn.values())
     return {
         "route": route, "target": slo.target, "latency": slo.latency, "window": slo.window, "requests": requests,
-        "failed": failed, "slow": round(slow), "good": 1 - bad / requests, "allowed": requests * allowed, "spent": spent,
+        "failed": failed, "slow": round(slow), "good": round(1 - bad / requests, 6),
+        "allowed": round(requests * allowed, 3), "spent": round(spent, 4),
         "burn": burn, "exhausted_in": left, "state": _state(spent, burn),
     }  # fmt: skip
 
@@ -85,7 +86,7 @@ def _slow(
 def _burn(counts: tuple[int, int], slow: float, allowed: float) -> float | None:
     """Return how many times faster than allowed the budget is used; None where there is too little to go by."""
     requests, failed = counts
-    return (failed + slow) / requests / allowed if requests >= _FEW else None
+    return round((failed + slow) / requests / allowed, 4) if requests >= _FEW else None
 
 
 def exhausted_in(spent: float, window: float, burn: Iterable[float | None]) -> float | None:

@@ -20,7 +20,7 @@ _KEYS: Final = 5000
 """Servers times causes of one incident. Beyond that no further server joins it."""
 _REOPENED: Final = 50
 _ACTIONS: Final = 200
-_FIGURES: Final = 32
+_FIGURES: Final = 64
 _FIGURES_OF: Final = 8
 _FIGURE_NAMES: Final = 16
 """Numbers kept of each kind, drawn at random from all; causes of which there are any; kinds of each."""

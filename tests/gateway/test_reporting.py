@@ -123,8 +123,8 @@ def test_numbers_that_advice_is_built_on_are_told_and_bounded():
     (group,) = reporting.take(NOW)["groups"]
     figures = group["figures"]
     assert set(figures) == {"idle", "limit timeouts.head", "offset"}
-    assert figures["idle"] == [5 + n / 1000 for n in range(16)]
-    assert figures["limit timeouts.head"] == [60.0] * 16
+    assert figures["idle"] == [5 + n / 1000 for n in range(32)]
+    assert figures["limit timeouts.head"] == [60.0] * 32
 
 
 def test_ends_are_counted_from_the_start_by_cause_and_by_how_they_were_saved():

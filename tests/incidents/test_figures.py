@@ -37,8 +37,8 @@ def test_many_are_drawn_fairly(tmp_path: Path, group: Group, report: Report) -> 
     for n in range(2000):
         store.take(report(1, group("closed-on-reuse", figures={"idle": [n]})), 1)
     count, some = figures(store)["closed-on-reuse"]["idle"]
-    assert (count, len(some)) == (2000, 32)
-    assert sum(value < 1000 for value in some) in range(3, 30)  # 16 are expected; less than 3 in one of a hundred thousand runs
+    assert (count, len(some)) == (2000, 64)
+    assert sum(value < 1000 for value in some) in range(12, 53)  # 32 are expected; others than these in one run of a million
     store.close(2)
 
 
@@ -57,6 +57,6 @@ def test_whatever_is_sent(tmp_path: Path, group: Group, report: Report) -> None:
         assert len(whole["figures"]) <= 8
         for kinds in whole["figures"].values():
             assert len(kinds) <= 16
-            assert all(len(name) <= 60 and len(some) <= 32 for name, (_, some) in kinds.items())
+            assert all(len(name) <= 60 and len(some) <= 64 for name, (_, some) in kinds.items())
     assert store.flush(2, at_once=True)
     store.close(2)
