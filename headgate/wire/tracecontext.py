@@ -40,7 +40,7 @@ def read_parent(value: bytes) -> Parent | None:
 def read_state(value: bytes) -> str:
     """Return a tracestate as it may go on: as it came, or without what is too long; "" where it is not legal (section 3.3)."""
     members = [member for part in value.split(b",") if (member := part.strip(b" \t"))]
-    if len(members) > _MOST_MEMBERS or not all(map(_MEMBER.fullmatch, members)):
+    if not members or len(members) > _MOST_MEMBERS or not all(map(_MEMBER.fullmatch, members)):
         return ""
     if len(value) <= _LONGEST_STATE:
         return value.decode()

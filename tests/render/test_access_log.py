@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from headgate.diagnose.catalogue import catalogue
 from headgate.model.exchange import Attempt, Exchange
 from headgate.model.phases import PHASES
-from headgate.render.access_log import combined_line, json_line
+from headgate.model.trace import Trace
+from headgate.render.access_log import combined_line, json_line, traced_json_line
 
 NOW = "2026-11-20T10:15:30.123Z"
 MEMBERS = [
@@ -17,8 +19,8 @@ MEMBERS = [
 ]  # fmt: skip
 
 
-def served(target=b"/a?b=1", host=b"example.org", method=b"GET", client="192.0.2.1", reference="7f3a-22"):
-    exchange = Exchange(reference, client, "http", 100.0)
+def served(target=b"/a?b=1", host=b"example.org", method=b"GET", client="192.0.2.1", reference="7f3a-22", kind=Exchange):
+    exchange = kind(reference, client, "http", 100.0)
     exchange.method, exchange.target, exchange.host = method, target, host
     exchange.route, exchange.upstream, exchange.status, exchange.outcome = "shop", "app", 200, "served"
     exchange.sent, exchange.received, exchange.t_end = 1234, 56, 100.0123
@@ -142,3 +144,29 @@ def test_combined_is_one_line_with_its_quotes_in_place(target, referer, agent, c
     line = combined_line(served(target, client=client), "T", referer, agent)
     assert re.fullmatch(rb"[ -~]+\n", line)
     assert COMBINED.fullmatch(line)
+
+
+class TracedExchange(Exchange):
+    __slots__ = ("trace",)
+
+
+def test_a_trace_is_told_where_there_is_one():
+    plain = served()
+    assert traced_json_line(plain, NOW) == json_line(plain, NOW)
+    exchange = served(kind=TracedExchange)
+    exchange.trace = Trace("1" * 32, 1)
+    row = json.loads(traced_json_line(exchange, NOW))
+    assert list(row) == [*MEMBERS, "trace_id", "span_id"]
+    assert (row["trace_id"], row["span_id"]) == (exchange.trace.trace_id, exchange.trace.span_id)
+    exchange.attempts[0].signal = "eof"
+    assert json.loads(traced_json_line(exchange, NOW))["span_id"] == exchange.trace.span_id
+
+
+def test_every_field_has_its_row_in_the_documentation():
+    page = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text().split("## The access log, field by field")[1]
+    rows = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in page.splitlines() if line.startswith("| `")]
+    shown = [name for row in rows for name in row]
+    exchange = served()
+    exchange.attempts[0].signal = "eof"
+    row = json.loads(json_line(exchange, NOW))
+    assert set(shown) == {*row, *row["tries"][0], "trace_id", "span_id"}
