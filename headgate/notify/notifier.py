@@ -130,10 +130,13 @@ class Notifier:
     def changed(self, now: float, changes: Sequence[Change]) -> None:
         """Take changes of incidents. now: wall-clock seconds. what: as in message.WHATS."""
         for what, summary in changes:
+            made: dict[str, Message] = {}
             for lane in self._lanes.values():
                 said = self._said(lane, what, summary, now)
+                if said and said not in made:
+                    made[said] = about(said, now, summary, self._link(str(summary["id"])))
                 if said:
-                    lane.put(about(said, now, summary, self._link(str(summary["id"]))))
+                    lane.put(made[said])
 
     def _said(self, lane: Lane, what: str, summary: Mapping[str, Any], now: float) -> str:
         """Return what a destination is told of a change, "" for nothing."""
