@@ -7,7 +7,7 @@ SYSTEM := $(shell /usr/bin/python3.11 -c 'import ensurepip, os, sysconfig; asser
 PYTHON ?= $(or $(SYSTEM),python3.11)
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check bench reliability lab fixtures accuracy docs lock clean
+.PHONY: help demo test check bench reliability lab fixtures accuracy screenshots docs lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1 \t\2/p' Makefile | expand -t 16
@@ -39,6 +39,9 @@ fixtures: $(READY) $(VENV)/.envoy $(VENV)/.gateways ## Record what eight other g
 accuracy: $(READY) $(VENV)/.envoy $(VENV)/.gateways ## Break eight real gateways, see how often the doctor is right, into docs/accuracy.md
 	$(BIN)/python benchmarks/accuracy.py --write --misses
 	$(BIN)/python benchmarks/incidents.py --write
+
+screenshots: $(READY) ## Break the servers of a gateway and take pictures of its dashboard, into docs/images
+	$(BIN)/python benchmarks/screenshots.py docs/images
 
 docs: $(READY) ## Regenerate the parts of docs/ that come from data
 	$(BIN)/python -m headgate.config.reference docs/configuration.md

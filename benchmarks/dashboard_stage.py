@@ -166,7 +166,7 @@ async def _until_open(port: int, output: Path) -> None:
             return
         except OSError:
             await asyncio.sleep(0.05)
-    raise RuntimeError(f"the gateway does not come up:\n{output.read_text()}")
+    raise RuntimeError(f"the gateway does not come up: see {output}")
 
 
 async def traffic(stage: Stage, seconds: float, rate: float = 40.0) -> None:
@@ -225,18 +225,18 @@ def remember(path: Path, now: float) -> None:
         store.tidy(first + minutes * 60 + 1000)
         store.flush(first + minutes * 60 + 1000, at_once=True)
     minute = int(begin) // 60 * 60
-    while minute < now - 60:
+    while minute < now:
         _minute(history, minute, now)
         minute += 60
         if minute % 21_600 == 0:
             history.flush(minute, lambda: None, at_once=True)
-    history.flush(now - 60, lambda: None, at_once=True)
-    store.close(now - 60)
+    history.flush(now, lambda: None, at_once=True)
+    store.close(now)
 
 
 def _minute(history: History, at: int, now: float) -> None:
     day = 0.55 + 0.45 * math.sin((at / 3600 - 9) / 24 * 2 * math.pi)
-    requests = round(60 * 38 * day * random.uniform(0.93, 1.07))
+    requests = round(min(60, now - at) * 38 * day * random.uniform(0.93, 1.07))
     seen: dict[str, int] = {}
     rescued = 0
     for hours, minutes, _, _, cause, _, count, share in PAST:

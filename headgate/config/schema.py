@@ -141,7 +141,8 @@ class Admin(Table):
     """Where browsers find the dashboard (and the API): "host:port", "off", or "auto": http://127.0.0.1:8600, or the next port
     up to 8699 that is free. Nowhere when `listen` is "off"."""
     dashboard_url: WebUrl | None = None
-    """Address under which people reach the dashboard, for links in messages; "http://" and where it listens when absent."""
+    """Address under which people reach the dashboard, for links in messages, and where something that speaks TLS stands before
+    it; "http://" and where it listens when absent."""
     token: File | None = None
     """File with a secret that callers must show; required unless it listens on a unix socket or a loopback address."""
 

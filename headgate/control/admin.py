@@ -151,7 +151,7 @@ class Admin:
 
     async def _serve(self, sock: socket.socket, address: Address, token: bytes) -> None:
         """Answer until the end. Raises Unsafe for an address that would let everybody in."""
-        door = Door(address.host, 0 if address.path else sock.getsockname()[1], token)
+        door = Door(address.host, 0 if address.path else sock.getsockname()[1], token, self._settings.dashboard_url or "")
         if not door.near and not token:  # the configuration's checks see to it; this is the last door
             raise Unsafe(f"{address} can be reached from other machines, and no token is asked")
         self._server = await asyncio.to_thread(_load, self._control, door)

@@ -5,6 +5,7 @@ import re
 import socket
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 
@@ -16,6 +17,7 @@ class Door:
     host: str = ""  # as configured; "" for a unix socket
     port: int = 0  # bound; 0 for a unix socket
     token: bytes = b""  # b"": none is asked for
+    url: str = ""  # where people reach it through something else, such as a proxy that speaks TLS; "" for nowhere
 
     @property
     def near(self) -> bool:
@@ -25,9 +27,11 @@ class Door:
     def is_ours(self, authority: str) -> bool:
         """Tell whether a Host names this door: an address (or localhost) with the bound port; behind a unix socket any port.
 
-        Names are refused, as whoever owns a name can make it lead here; of those that are not asked over the network only
-        loopback ones fit, as other addresses do not lead here.
+        Names are refused, as whoever owns a name can make it lead here, but for the one that is configured; of those that are
+        not asked over the network only loopback ones fit, as other addresses do not lead here.
         """
+        if self._is_known(authority):
+            return True
         found = _HOST.fullmatch(authority)
         if found is None:
             return not authority and not self.port
@@ -37,6 +41,16 @@ class Door:
         if host == "localhost" or (not self.near and host in (self.host.lower(), socket.gethostname().lower())):
             return True
         return is_loopback(host) if self.near else _is_address(host)
+
+    def origin(self, authority: str, scheme: str) -> str:
+        """Return what a browser calls the pages that it finds at a Host which is ours (RFC 6454)."""
+        return f"{urlsplit(self.url).scheme if self._is_known(authority) else scheme}://{authority}".lower()
+
+    def _is_known(self, authority: str) -> bool:
+        """Tell whether a Host is the one of the configured address, in which browsers leave out the usual port."""
+        known = urlsplit(self.url)
+        usual = {"https": ":443", "http": ":80"}.get(known.scheme, "")
+        return bool(known.netloc) and authority.lower() in (known.netloc.lower(), known.netloc.lower().removesuffix(usual))
 
 
 def is_loopback(host: str) -> bool:

@@ -115,7 +115,7 @@ class Guard:
             where = f"127.0.0.1:{self._door.port}" if self._door.port else "localhost"
             raise Refused(421, f"Host {host[:100]!r} is not this admin API: it is asked by its address, such as {where}")
         origin = _field(scope, b"origin")
-        if origin is not None and origin.lower() != f"{scope.get('scheme', 'http')}://{host}".lower():
+        if origin is not None and origin.lower() != self._door.origin(host, scope.get("scheme", "http")):
             raise Refused(403, f"pages of {origin[:100]!r} may not use this admin API")
         if _field(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
             link = scope["method"] == "GET" and _field(scope, b"sec-fetch-mode") == "navigate"
@@ -133,7 +133,8 @@ class Guard:
 
     async def _at_the_entrance(self, scope: Scope, receive: Receive, tell: Send) -> None:
         """Answer what is about the login. Raises Refused."""
-        entrance, secure = self._entrance, scope.get("scheme") == "https"
+        host = _field(scope, b"host") or ""
+        entrance, secure = self._entrance, self._door.origin(host, scope.get("scheme", "http")).startswith("https:")
         assert entrance is not None
         if scope["path"] == "/logout":
             await _read(scope, receive)

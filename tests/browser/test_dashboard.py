@@ -400,6 +400,14 @@ def test_guessing_is_slowed_down(own_locked):
     assert own_locked.ask("GET", "/api/status", Authorization="Bearer correct-horse-battery").status == 200
 
 
+def test_behind_something_that_speaks_tls():
+    from headgate.control.door import Door
+
+    door = Door("127.0.0.1", 8600, b"", "https://gate.example/")
+    assert door.origin("gate.example", "http") == "https://gate.example"
+    assert door.origin("127.0.0.1:8600", "http") == "http://127.0.0.1:8600"
+
+
 FORM = {"Content_Type": "application/x-www-form-urlencoded"}
 
 

@@ -79,6 +79,12 @@ def test_a_forwarded_unix_socket_is_not_for_rebound_names(shared, host):
     ("door", "host", "ours"),
     [
         (Door(), "", True),
+        (Door("127.0.0.1", 8600, url="https://gate.example/"), "gate.example", True),
+        (Door("127.0.0.1", 8600, url="https://gate.example/"), "Gate.example:443", False),
+        (Door("127.0.0.1", 8600, url="https://gate.example:443/x"), "gate.example", True),
+        (Door("127.0.0.1", 8600, url="https://gate.example:8443/"), "gate.example:8443", True),
+        (Door("127.0.0.1", 8600, url="https://gate.example:8443/"), "gate.example", False),
+        (Door("127.0.0.1", 8600, url="https://gate.example/"), "other.example", False),
         (Door("127.0.0.1", 80), "127.0.0.1", True),
         (Door("127.0.0.1", 80), "127.0.0.1:81", False),
         (Door("127.0.0.1", 9901), "", False),
