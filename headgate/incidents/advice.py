@@ -42,7 +42,8 @@ class Case:
 
     def names(self) -> list[str]:
         """Return the upstreams of which anything is known."""
-        return sorted({name for name in self.upstreams if name} | {one.upstream for one in self.incidents if one.upstream})
+        known = {*self.upstreams, *(name for name, _ in self.pairs), *(one.upstream for one in self.incidents)}
+        return sorted(known - {""})
 
     def settings(self, upstream: str) -> Upstream | None:
         """Return an upstream's settings as they are now; None where it is no more, or nothing is known of the configuration."""
@@ -63,7 +64,7 @@ class Case:
         """Return how many tries failed, by verdict and cause."""
         found: dict[str, dict[str, int]] = {}
         for key, count in self.upstreams.get(upstream, {}).get("failed", {}).items():
-            cause, _, verdict = key.partition(" ")
+            cause, _, verdict = key.rpartition(" ")
             found.setdefault(verdict, {})[cause] = found.get(verdict, {}).get(cause, 0) + count
         return found
 

@@ -118,7 +118,7 @@ def _near_misses(pairs: Mapping[tuple[str, str], Body]) -> list[dict[str, Any]]:
     counts: dict[tuple[str, str, str], int] = {}
     for (upstream, _), body in pairs.items():
         for key, count in body.get("rescued", {}).items():
-            cause, _, how = key.partition(" ")
+            cause, _, how = key.rpartition(" ")
             counts[upstream, cause, how] = counts.get((upstream, cause, how), 0) + count
     return [
         {
