@@ -103,7 +103,7 @@ class Live:
         try:
             name, data = self._load(of)
             topic.became(await asyncio.to_thread(self._render, name, data))
-        except LookupError:
+        except Exception:  # it is no more, or cannot be made: loaded anew, the page says so itself
             topic.over = True
             self._topics.pop(of, None)
             topic.tell()

@@ -9,7 +9,7 @@ from .dashboard_words import counted_rows, row
 
 _UPSTREAMS: Final = 12
 """Upstreams shown on the first page: those that are not well first."""
-_INCIDENTS: Final = 20
+_INCIDENTS: Final = 12
 
 
 def view(data: Mapping[str, Any]) -> dict[str, Any]:
