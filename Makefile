@@ -29,6 +29,7 @@ bench: $(READY) $(VENV)/.envoy ## CPU time per request beside nginx, HAProxy and
 
 reliability: $(READY) ## What clients see while everything breaks, into docs/reliability.md
 	$(BIN)/python benchmarks/reliability.py --write
+	$(BIN)/python benchmarks/burst.py --write
 
 lab: $(READY) $(VENV)/.envoy ## Score nginx, HAProxy and Envoy beside Headgate, into docs/lab.md
 	$(BIN)/headgate lab compare --out docs/lab.md
