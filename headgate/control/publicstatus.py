@@ -86,8 +86,12 @@ class PublicStatus:
             self._tell(troubled, again=again)
 
     def _troubled(self, now: float) -> set[str]:
-        """Return the upstreams in trouble, and forget trouble that is over."""
+        """Return the upstreams in trouble, and forget trouble that is over, or of upstreams that are no more."""
         troubled = set()
+        there = self._control.desired.config.upstream
+        for seen in (self._gone, *self._seen.values()):
+            for name in [name for name in seen if name not in there]:
+                del seen[name]
         for name in {name for seen in (self._gone, *self._seen.values()) for name in seen}:
             whole = together((seen[name] for seen in (self._gone, *self._seen.values()) if name in seen), now)
             if whole.failed and not (now - whole.failed >= CALM and works(whole, now)):

@@ -17,6 +17,7 @@ from ..config.schema import Config
 from ..config.statuspage import OFF
 from ..model.exchange import Exchange
 from ..render.view import Trouble
+from ..traffic.health import CHECKS
 from ..traffic.serving import Evidence, Serving, is_disturbed, is_down, packed, together, works
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class Public:
         begun = [int(at) for at in (self._wall(seen.begun), said.begun) if at]
         shut = group.gate.shut_for(now) if group.gate is not None else 0.0
         proved = seen.answered > seen.failed and now - seen.answered < _RECOVERING
-        if shut or (group.panic and not proved) or not works(seen, now):
+        if shut or (group.panic and not proved) or not (works(seen, now) or _checked(group, self._wall(seen.failed))):
             self._broken[group.name] = now
             if group.panic:
                 begun.append(int(latest))
@@ -226,6 +227,14 @@ class Public:
             return False
         word = self._words.get(name, _NOTHING)
         return group.serving.may_be_tried(together((group.serving.evidence(), word.others), now), now)
+
+
+def _checked(group: "Group", failed: float) -> bool:
+    """Tell whether a server came up by its active checks since the last failure (wall-clock seconds)."""
+    return group.settings.health is not None and any(
+        server.health.usable and server.health.says(CHECKS) == "passing" and server.health.since > failed
+        for server in group.servers
+    )
 
 
 def _end_of_ejections(group: "Group") -> float:

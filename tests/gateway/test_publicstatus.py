@@ -165,6 +165,32 @@ def test_an_open_circuit_says_until_when(play):
     play(part)
 
 
+def test_an_active_check_that_passes_again_is_enough(play):
+    async def part(stage):
+        origin = await stage.origin()
+        await stage.gateway(origin, health={"interval": "1s", "timeout": "1s"})
+        origin.stop()
+        for _ in range(3):
+            await failing_page(stage)
+        group, wall = stage.group, stage.worker.wall()
+        health = group.servers[0].health
+        for event, at, state in (
+            ("check-passed", wall - 60, "down"),
+            ("check-failed", wall, "down"),
+            ("check-passed", wall + 1, "disturbed"),
+        ):
+            health.hear(event, "a look", at)
+            group._arrange()
+            assert stage.worker.public.condition("", "app").state == state
+        assert works(stage)
+        await failing_page(stage)
+        stage.worker.public.serving("app").failed(stage.worker.clock() + 5)
+        assert not works(stage), "traffic that fails afterwards is newer evidence"
+        await stage.quiet()
+
+    play(part)
+
+
 def test_a_server_taken_out_by_an_administrator_is_maintenance(play):
     async def part(stage):
         origin = await stage.origin()
