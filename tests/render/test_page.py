@@ -8,6 +8,7 @@ import pytest
 from headgate.config.schema import Gateway
 from headgate.diagnose.catalogue import catalogue
 from headgate.render.errors import Errors
+from headgate.render.view import Trouble
 
 ERRORS = Errors(Gateway())
 VOID = {"meta", "link", "br", "path", "circle"}
@@ -109,3 +110,52 @@ def test_commands_stand_in_code(failed):
     _, text = page(failed("connection-refused"), details=True)
     assert "<li><code>ss -ltnp &#39;sport = :PORT&#39;</code>" in text
     assert "For operators" not in page(failed("connection-refused"))[1]
+
+
+KNOWN = Trouble("/status?of=abc", "2026-11-21T14:00:00Z", "2026-11-21T15:00:00Z", True)
+
+
+def waiting(exchange, known, errors=ERRORS, **more):
+    settings = {"accept": b"text/html", "content_type": None, "details": False, "retry_after": None} | more
+    return errors.answer(exchange, trouble=lambda _: known, **settings).body.decode()
+
+
+def test_what_is_known_of_the_trouble_stands_in_the_page(failed):
+    for details in (False, True):
+        text = waiting(failed(), KNOWN, details=details)
+        assert 'data-ask="/status?of=abc" data-since="2026-11-21T14:00:00Z" data-expected="2026-11-21T15:00:00Z"' in text
+        assert 'data-acknowledged="true"' in text
+        assert "<time id=" in text
+    text = waiting(failed(), KNOWN._replace(since="", expected="", acknowledged=False))
+    assert 'data-since="" data-expected="" data-acknowledged="false"' in text
+    assert 'data-since="2026' in waiting(failed(), KNOWN), "each answer has its own"
+    assert "data-ask" not in waiting(failed(), Trouble())
+
+
+def test_a_lasting_cause_may_be_waited_for_too_but_does_not_refresh(failed):
+    text = waiting(failed("certificate-expired"), KNOWN)
+    assert 'data-check="here"' in text
+    assert 'http-equiv="refresh"' not in text
+    assert "data-ask" not in waiting(failed("request-body-too-large", method=b"POST"), KNOWN)
+
+
+def test_other_forms_are_not_told_and_do_not_ask(failed):
+    def never(_):
+        raise AssertionError("nobody wants to know")
+
+    answered = ERRORS.answer(failed(), accept=b"*/*", content_type=None, details=False, retry_after=None, trouble=never)
+    assert b"status?of" not in answered.body
+
+
+def test_an_own_template_may_tell_it(failed, tmp_path):
+    file = tmp_path / "own.html"
+    file.write_text("{{ status_url }}|{{ since }}|{{ expected }}|{% if acknowledged %}yes{% else %}no{% endif %}")
+    errors = Errors(Gateway(pages={"html": str(file)}))
+    assert waiting(failed(), KNOWN, errors) == "/status?of=abc|2026-11-21T14:00:00Z|2026-11-21T15:00:00Z|yes"
+    assert waiting(failed(), Trouble(), errors) == "|||no"
+
+
+def test_marks_of_our_own_in_what_a_server_sent_do_no_harm(failed):
+    exchange = failed("not-http", facts={"rule": "not-http", "offset": 0, "excerpt": "\ue000\ue001\ue002%s".encode(), "seen": 9})
+    exchange.attempts[0].address = "\ue001\ue002\ue003\ue004 %(since)b %d"
+    assert "</html>" in waiting(exchange, Trouble(), details=True)
