@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from .. import __version__
 from ..config.findings import BadConfig
 from ..config.load import read
-from ..diagnose.redact import clean
+from ..render.visible import visible
 from .answers import Ejection, Problem, Reason, Said, ServerStatus, Status, UpstreamStatus, Weight
 from .dashboard import Pages, add_dashboard
 from .desired import NotApplied
@@ -126,7 +126,7 @@ def _add_servers(api: FastAPI, control: "Control") -> None:
 
 def _why(reason: Reason | None, action: str) -> str:
     """Return why something is done, fit for a log line and a terminal."""
-    return clean(reason.why) if reason is not None and reason.why.strip() else f"told by an administrator: {action}"
+    return visible(reason.why) if reason is not None and reason.why.strip() else f"told by an administrator: {action}"
 
 
 def _add_gateway(api: FastAPI, control: "Control") -> None:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Path, Query
 
 from ..diagnose.redact import clean
 from ..render.incident import advice, headline, title
+from ..render.visible import visible
 from .answers import Problem, Said
 from .incidentanswers import Acknowledgement, Act, Incident, Incidents, Reference, Silence, Summary
 from .process import Unknown
@@ -99,17 +100,17 @@ def _add_acting(api: FastAPI, control: "Control") -> None:
     @api.post("/api/incidents/{id}/acknowledge", summary="Somebody is on it", tags=["incidents"], responses=_MISSING)
     async def acknowledge_incident(id: Id, act: Acknowledgement) -> Summary:
         """Shown to operators and, without names, on the error page; notifications pause until it gets worse."""
-        return told(control.desk.acknowledge(id, clean(act.who), clean(act.note, 2000), act.expected), id)
+        return told(control.desk.acknowledge(id, visible(act.who), visible(act.note), act.expected), id)
 
     @api.post("/api/incidents/{id}/resolve", summary="It is over", tags=["incidents"], responses=_MISSING)
     async def resolve_incident(id: Id, act: Act) -> Summary:
         """The next failure of the same kind reopens it."""
-        return told(control.desk.resolve(id, clean(act.who), clean(act.note, 2000)), id)
+        return told(control.desk.resolve(id, visible(act.who), visible(act.note)), id)
 
     @api.post("/api/incidents/{id}/silence", summary="Tell nobody for a while", tags=["incidents"], responses=_MISSING)
     async def silence_incident(id: Id, silence: Silence) -> Summary:
         """No notifications for so many seconds; 0 ends it."""
-        return told(control.desk.silence(id, clean(silence.who), clean(silence.note, 2000), silence.seconds), id)
+        return told(control.desk.silence(id, visible(silence.who), visible(silence.note), silence.seconds), id)
 
     @api.post(
         "/api/incidents/{id}/examine", summary="Look into it again", tags=["incidents"], status_code=202, responses=_MISSING

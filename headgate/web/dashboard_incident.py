@@ -45,6 +45,7 @@ def view(data: Mapping[str, Any]) -> dict[str, Any]:
     now = next((one for one in reversed(verdicts) if one["verdict"] is latest), None)
     cause = catalogue().get(told["cause"])
     others = [one for one in verdicts if one is not now]
+    acknowledged = told["acknowledged"] or {}
     counted = {one["cause"]: one["failed"] for one in told["causes"]}
     return {
         "row": row(told), "api": f"/api/incidents/{quote(told['id'], safe='')}", "samples": samples, "shown": shown,
@@ -53,6 +54,7 @@ def view(data: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": bullets(cause.sections["Usual reasons"]) if cause else (), "advice": _advice(told),
         "chart": escape(json.dumps(_chart(told))), "chart_said": _chart_said(told), "events": _events(told), "phases": PHASES,
         "did": _did(told, samples), "silenced": bool(told["silenced_until"] and told["silenced_until"] > data["now"]),
+        "expected": acknowledged.get("expected", 0.0) if told["state"] == "open" else 0.0,
         "causes": counted_rows(counted), "cause_title": cause.title if cause else "",
         "servers": told["servers"][:_LISTED], "routes": told["routes"][:_LISTED],
         "similar": [row(one) for one in told.get("similar", ())],

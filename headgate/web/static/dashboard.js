@@ -187,16 +187,19 @@
     if (asked.seconds) $("ask-seconds").value = asked.seconds;
     $("ask-who-field").hidden = !fields.includes("who");
     $("ask-who").value = store.get("headgate-who") || "";
+    $("ask-expected-field").hidden = !fields.includes("expected");
+    $("ask-expected").value = "0";
     $("ask-why-field").hidden = !asked.ask;
     $("ask-why-label").textContent = fields.includes("note") ? "Note (may be empty)" : "Why (shown to everybody, may be empty)";
     $("ask-why").value = "";
     ask.showModal();
-    const first = [...ask.querySelectorAll("input, select")].find(one => one.offsetParent && !one.value) || $("ask-do");
+    const first = [...ask.querySelectorAll("input")].find(one => one.offsetParent && !one.value) || $("ask-do");
     first.focus();
   });
   function bodyOf(fields) {
     const body = {};
     if (fields.includes("who")) body.who = $("ask-who").value.trim();
+    if (fields.includes("expected") && $("ask-expected").value !== "0") body.expected = Date.now() / 1000 + offset + Number($("ask-expected").value);
     if (fields.includes("note")) body.note = $("ask-why").value.trim();
     if (fields.includes("why")) body.why = $("ask-why").value.trim();
     if (asked.seconds) body.seconds = asked.seconds === "none" ? 0 : Number($("ask-seconds").value);
