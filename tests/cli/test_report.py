@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from headgate.config.units import parse_duration
 from headgate.incidents.store import Store
 
 PROMPT = 20.0
@@ -220,14 +221,14 @@ def test_it_advises_what_the_numbers_prove(place: Place) -> None:
     found = place.advised()
     idle = found["idle-too-long shop"]
     hits = re.fullmatch(
-        r"Of resets on kept connections, (\d+) of (\d+) came (\d+ ms|1(\.\d)? s) after the last use\.", idle["evidence"]
+        r"Of resets on kept connections, (\d+) of (\d+) came (\d+ ms|\d(\.\d)? s)( or more)? after the last use\.",
+        idle["evidence"],
     )
     assert hits is not None, idle["evidence"]
-    assert int(hits[1]) >= 24
+    assert int(hits[1]) >= 12
     assert int(hits[1]) >= 0.8 * int(hits[2])  # a busy machine may let some rest longer
     assert (idle["setting"], idle["now"]) == ("upstream.shop.keep_alive.idle", "55s")
-    assert idle["to"].endswith("ms")
-    assert float(idle["to"].removesuffix("ms")) / 1000 <= REST + 0.05
+    assert float(parse_duration(idle["to"])) < float(hits[3].split()[0]) / (1000 if hits[3].endswith("ms") else 1)
     assert "5 of 5 ended after exactly 65,536 bytes (64KiB)" in found["body-cut-at-size files"]["evidence"]
     assert re.search(r"2\d of 24 came 1.[12] s after the request", found["server-timer lazy"]["evidence"])
     assert found["response-head-limit cookies"]["to"] == '"256KiB"'
