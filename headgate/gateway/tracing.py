@@ -4,13 +4,14 @@ Only where telemetry is configured: then new exchanges are `Traced` flows, else 
 for a collector here: the control process takes what it can (a second's worth is bounded), and the rest is counted.
 """
 
+import re
 import time
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from ..config.telemetry import Telemetry
 from ..model.exchange import Attempt
-from ..model.trace import RANDOM, SAMPLED, Trace, new_trace_id
+from ..model.trace import RANDOM, SAMPLED, Trace
 from ..render.transcript import MOST_ATTEMPTS, failures_of, transcript
 from ..wire.fields import find, without
 from ..wire.request import RequestHead
@@ -28,6 +29,7 @@ MOST: Final = 256
 """Exchanges told of in that time."""
 MOST_HEALTHY: Final = 128
 """Those of them of which nothing failed: failures find room always."""
+_has_context: Final = re.compile(rb"(?i)\ntrace(?:parent|state)[ \t]*:").search
 _FIELDS: Final = frozenset((b"traceparent", b"tracestate"))
 
 
@@ -45,7 +47,7 @@ class Traced(Flow):
     def open(self, head: RequestHead, raw: bytes) -> None:
         """Begin: find out which trace this belongs to, before anything can fail."""
         if self._tracer is not None:
-            self.trace = self._tracer.begin(head, believed=self.down.trusts)
+            self.trace = self._tracer.begin(head, raw, believed=self.down.trusts)
             self._forward = head.forward
         Flow.open(self, head, raw)
 
@@ -58,8 +60,8 @@ class Traced(Flow):
         """Let the head that is written next tell of this try: each is a span of its own."""
         trace = self.trace
         if trace is not None:
-            line = parent_line(trace.trace_id, trace.span_of(attempt), trace.flags)
-            self.head.forward = self._forward + line + state_line(trace.state)
+            lines = self._forward + parent_line(trace.trace_id, trace.span_of(attempt), trace.flags)
+            self.head.forward = lines + state_line(trace.state) if trace.state else lines
 
     def _record(self) -> None:
         Flow._record(self)
@@ -81,25 +83,25 @@ class Tracer:
         self._timer = False  # it runs
         self._lost = [0, 0]  # spans and log records that were not handed over, and have not been told of
 
-    def begin(self, head: RequestHead, *, believed: bool) -> Trace | None:
+    def begin(self, head: RequestHead, raw: bytes, *, believed: bool) -> Trace | None:
         """Return the trace of a new exchange, and take the client's trace context out of the lines that go on.
 
-        believed: the client is a trusted proxy. None where traces are not told: then these lines go on as they came.
+        raw: the head as it came. believed: the client is a trusted proxy. None where traces are not told: then these lines go
+        on as they came.
         """
         if not self._traces:
             return None
-        lines = head.forward.lower()
         parent, state = None, ""
-        if lines.startswith(b"trace") or b"\ntrace" in lines:
+        if _has_context(raw):
             value = find(head.forward, b"traceparent")
             parent = read_parent(value) if value is not None and self._trust != "never" else None
             if parent is not None:
                 state = read_state(find(head.forward, b"tracestate") or b"")
             head.forward = without(head.forward, _FIELDS)
         if parent is None:
-            return Trace(new_trace_id(), RANDOM | self._luck())
+            return Trace(RANDOM | self._luck())
         sampled = parent.flags & SAMPLED if self._trust == "always" or believed else self._luck()
-        return Trace(parent.trace_id, parent.flags & RANDOM | sampled, parent.span_id, state)
+        return Trace(parent.flags & RANDOM | sampled, parent.trace_id, parent.span_id, state)
 
     def _luck(self) -> int:
         return SAMPLED if self._chance() < self._ratio else 0
@@ -108,6 +110,8 @@ class Tracer:
         """Take in an exchange that is over."""
         trace, attempts = flow.trace, flow.attempts
         healthy = flow.cause is None and len(attempts) == 1 and attempts[0].signal is None
+        if healthy and (trace is None or not trace.flags & SAMPLED):
+            return
         failures = [] if healthy else failures_of(flow)
         spans = trace is not None and (trace.sampled or (bool(failures) and self._failures))
         logs = len(failures) if self._logs else 0

@@ -15,37 +15,29 @@ _ids: Final = Random()
 os.register_at_fork(after_in_child=_ids.seed)  # else all workers would make the same ids
 
 
-def new_trace_id() -> str:
-    """Return an id for a new trace: 32 hexadecimal digits, never all zero."""
-    return f"{_ids.getrandbits(128) or 1:032x}"
-
-
-def new_span_id() -> str:
-    """Return an id for a new span: 16 hexadecimal digits, never all zero."""
-    return f"{_ids.getrandbits(64) or 1:016x}"
-
-
 class Trace:
-    """The place of one exchange in a trace."""
+    """The place of one exchange in a trace. Ids are hexadecimal digits: 32 of the trace, 16 of a span."""
 
-    __slots__ = ("_spans", "flags", "parent_id", "span_id", "state", "trace_id")
+    __slots__ = ("_next", "_spans", "flags", "parent_id", "span_id", "state", "trace_id")
 
     def __init__(
         self,
-        trace_id: str,
         flags: int,
+        trace_id: str = "",
         parent_id: str = "",
         state: str = "",
         span_id: str = "",
         spans: "dict[Attempt, str] | None" = None,
     ) -> None:
-        """span_id, spans: of the exchange and of its attempts, where they are known already."""
-        self.trace_id = trace_id
-        self.span_id = span_id or new_span_id()  # of the exchange
+        """trace_id: a new one where the trace begins here. span_id, spans: of exchange and attempts, where they are known."""
+        ids = _ids.randbytes(32).hex()  # all at once: it is on the way of each request; none will ever be all zero
+        self.trace_id = trace_id or ids[:32]
+        self.span_id = span_id or ids[32:48]  # of the exchange
         self.parent_id = parent_id  # the span that it came from; "" where the trace begins here
         self.flags = flags  # as they go on: SAMPLED, RANDOM
         self.state = state  # tracestate, "" for none
-        self._spans: dict[Attempt, str] = spans if spans is not None else {}
+        self._next = ids[48:]  # of the first attempt
+        self._spans = spans if spans is not None else {}
 
     @property
     def sampled(self) -> bool:
@@ -54,7 +46,8 @@ class Trace:
 
     def span_of(self, attempt: "Attempt") -> str:
         """Return the id of an attempt's span."""
-        span = self._spans.get(attempt)
-        if span is None:
-            span = self._spans[attempt] = new_span_id()
-        return span
+        spans = self._spans
+        if attempt not in spans:
+            spans[attempt] = self._next or _ids.randbytes(8).hex()
+            self._next = ""
+        return spans[attempt]

@@ -69,7 +69,7 @@ def traced_json_line(exchange: Exchange, now_text: str) -> bytes:
     line, trace = json_line(exchange, now_text), exchange.trace
     if trace is None:
         return line
-    return line[:-2] + f', "trace_id": "{trace.trace_id}", "span_id": "{trace.span_id}"}}\n'.encode("ascii")
+    return b"".join((line[:-2], f', "trace_id": "{trace.trace_id}", "span_id": "{trace.span_id}"}}\n'.encode("ascii")))
 
 
 @lru_cache(4096)

@@ -5,6 +5,7 @@ Imported only where telemetry is configured. Texts may be made of any bytes: the
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -53,7 +54,13 @@ def text(value: str, longest: int = _LONGEST) -> str:
 
 def attributes(values: Mapping[str, Value | None]) -> list[KeyValue]:
     """Return attributes; those without a value, None or "", are left out."""
-    return [KeyValue(key=text(key, 255), value=_any(value)) for key, value in values.items() if value is not None and value != ""]
+    return [_pair(key, value) for key, value in values.items() if value is not None and value != ""]
+
+
+@lru_cache(4096, typed=True)
+def _pair(key: str, value: Value) -> KeyValue:
+    """Return an attribute. Most come back with every span, and making one is what costs; who gets one never changes it."""
+    return KeyValue(key=text(key, 255), value=_any(value))
 
 
 def _any(value: Value) -> AnyValue:

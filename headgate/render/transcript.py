@@ -108,7 +108,7 @@ def _because(why: Any) -> tuple[Cause | None, Any]:
 
 def _trace(values: Any, attempts: list[Attempt]) -> Trace:
     trace_id, flags, parent_id, state, span_id, spans = values
-    return Trace(trace_id, int(flags), parent_id, state, span_id, dict(zip(attempts, spans, strict=True)))
+    return Trace(int(flags), trace_id, parent_id, state, span_id, dict(zip(attempts, spans, strict=True)))
 
 
 def failures_of(exchange: Exchange) -> list[Attempt | None]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headgate.config.schema import Limits
 from headgate.config.telemetry import Telemetry
 from headgate.gateway.tracing import MOST, MOST_HEALTHY, Tracer, clock_offset
-from headgate.model.trace import new_span_id, new_trace_id
+from headgate.model.trace import Trace
 from headgate.render.transcript import told_by
 from headgate.wire.limits import WireLimits
 from headgate.wire.refusal import Refused
@@ -183,7 +183,7 @@ def test_whatever_trace_headers_come_one_legal_one_goes_on(lines, trust, believe
     except Refused:
         return
     tracer = Tracer(Telemetry(sample=0.5, trust=trust), Spy())
-    trace = tracer.begin(head, believed=believed)
+    trace = tracer.begin(head, raw, believed=believed)
     names = [line.partition(b":")[0].lower() for line in head.forward.split(b"\r\n")[:-1]]
     assert b"traceparent" not in names
     assert b"tracestate" not in names
@@ -204,13 +204,13 @@ def test_the_offset_of_the_clocks():
 
 
 def test_processes_that_fork_make_ids_of_their_own():
-    new_trace_id()
+    assert Trace(0).trace_id != Trace(0).trace_id
     found = set()
     for _ in range(2):
         read, write = os.pipe()
         pid = os.fork()
         if not pid:
-            os.write(write, f"{new_trace_id()} {new_span_id()}".encode())
+            os.write(write, Trace(0).trace_id.encode())
             os._exit(0)
         os.close(write)
         found.add(os.read(read, 100))

@@ -154,7 +154,7 @@ def test_a_trace_is_told_where_there_is_one():
     plain = served()
     assert traced_json_line(plain, NOW) == json_line(plain, NOW)
     exchange = served(kind=TracedExchange)
-    exchange.trace = Trace("1" * 32, 1)
+    exchange.trace = Trace(1, "1" * 32)
     row = json.loads(traced_json_line(exchange, NOW))
     assert list(row) == [*MEMBERS, "trace_id", "span_id"]
     assert (row["trace_id"], row["span_id"]) == (exchange.trace.trace_id, exchange.trace.span_id)

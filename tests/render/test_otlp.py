@@ -36,7 +36,7 @@ def served(status=200, target=b"/a/b?token=x&c=1", host=b"example.org:8443", ser
 
 
 def as_told(one, **trace):
-    return Told(one, Trace("1" * 32, 3, **trace), tuple(range(len(one.attempts))))
+    return Told(one, Trace(3, "1" * 32, **trace), tuple(range(len(one.attempts))))
 
 
 def test_times_are_right_to_the_microsecond():

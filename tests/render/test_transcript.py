@@ -40,7 +40,7 @@ def through_json(one, trace=None):
 
 def test_what_comes_out_is_what_went_in():
     first = exchange(attempt(excerpt=b"\x00\xff\r\nSSH", offset=3), attempt("unix:/run/app.sock"))
-    trace = Trace("0" * 31 + "1", 3, "00f067aa0ba902b7", "a=1")
+    trace = Trace(3, "0" * 31 + "1", "00f067aa0ba902b7", "a=1")
     told = through_json(first, trace)
     again = told.exchange
     for name in ("reference", "client", "scheme", "method", "target", "host", "status", "outcome", "cause", "t_begin", "t_end"):
@@ -58,7 +58,7 @@ def test_what_comes_out_is_what_went_in():
 
 def test_of_many_attempts_the_first_and_the_last_are_told():
     many = [attempt(f"http://app:{number}") for number in range(1, 40)]
-    told = through_json(exchange(*many), Trace("1" * 32, 1))
+    told = through_json(exchange(*many), Trace(1, "1" * 32))
     assert len(told.exchange.attempts) == MOST_ATTEMPTS
     assert told.number == (*range(MOST_ATTEMPTS - 1), 38)
     assert told.exchange.attempts[-1].server == "http://app:39"

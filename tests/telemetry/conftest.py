@@ -369,4 +369,4 @@ def start(tmp_path: Path, config: Callable[..., str], collector: Collector) -> I
     yield begin
     for gateway in started:
         gateway.end()
-    shutil.rmtree(run)
+    shutil.rmtree(run, ignore_errors=True)  # the last files of processes that were killed may go meanwhile
