@@ -18,6 +18,7 @@ from ..traffic.breaker import CLOSED, HALF_OPEN, OPEN
 from ..traffic.health import STATES
 from .peers import all_draining, told_by
 from .sheet import Bounds, Labels, Sheet
+from .slo import Budgets
 from .status import born
 from .tables import Tables
 from .telemetrymetrics import add_telemetry
@@ -43,6 +44,7 @@ class Metrics:
     def __init__(self, control: "Control") -> None:
         self._control = control
         self._bounds = Bounds()
+        self._budgets = Budgets(control)
         self._complete = False
 
     async def complete(self) -> None:
@@ -56,6 +58,7 @@ class Metrics:
                 break
             await asyncio.sleep(_MOMENT)
         self._complete = True
+        await self._budgets.look()
 
     def scrape(self) -> Sheet:
         """Return all families as they are at this moment."""
@@ -70,6 +73,7 @@ class Metrics:
         _add_limits(sheet, _gates(living, control.desired.config))
         _add_servers(sheet, control, living)
         _add_checks(sheet, control)
+        self._budgets.add(sheet)
         _add_processes(sheet, control, tables, living)
         _add_configuration(sheet, control)
         add_messages(sheet, control)

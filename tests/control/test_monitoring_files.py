@@ -138,6 +138,7 @@ FIRES = {
     "HeadgateServerDown": {'headgate_upstream_servers{instance="g",upstream="app",state="ejected"}': "1x60"},
     "HeadgateCircuitOpen": {'headgate_circuit_workers{instance="g",upstream="app",state="open"}': "1x60"},
     "HeadgateRetriesUsedUp": {'headgate_upstream_retries_refused_total{instance="g",upstream="app"}': "0+1x60"},
+    "HeadgateErrorBudgetBurns": {'headgate_slo_burn_rate{instance="g",route="/",window="1h"}': "20x60"},
     "HeadgateReloadFailed": {'headgate_config_last_reload_successful{instance="g"}': "0x60"},
     "HeadgateProcessesDie": {'headgate_process_restarts_total{instance="g",process="worker"}': "0+1x60"},
     "HeadgateCertificateEnds": {
@@ -156,6 +157,7 @@ CALM = {
     'headgate_circuit_workers{instance="g",upstream="app",state="closed"}': "2x300",
     'headgate_circuit_workers{instance="g",upstream="app",state="open"}': "0x300",
     'headgate_upstream_retries_refused_total{instance="g",upstream="app"}': "5x300",
+    'headgate_slo_burn_rate{instance="g",route="/",window="1h"}': "0.5x300",
     'headgate_config_last_reload_successful{instance="g"}': "1x300",
     'headgate_process_restarts_total{instance="g",process="worker"}': "3x300",
     'headgate_server_certificate_end_timestamp_seconds{instance="g",upstream="app",server="https://a"}': "1e10x300",
