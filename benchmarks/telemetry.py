@@ -75,7 +75,10 @@ def measure(load: Load, rounds: int) -> dict[str, list[float]]:
 
 def table(found: dict[str, dict[str, list[float]]]) -> str:
     """The medians, in Markdown."""
-    lines = ["| [telemetry] | small, equal requests | : none | refused upstream | : none |", "| --- | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| [telemetry] | small, equal requests | : none | refused upstream | : none |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
     for name in TABLES:
         cells = []
         for load in MEASURED:

@@ -41,10 +41,7 @@ class Told(NamedTuple):
 
 def transcript(exchange: Exchange, trace: Trace | None) -> dict[str, Any]:
     """Return an exchange that is over, and its trace, as JSON has it."""
-    attempts = exchange.attempts
-    numbers = list(range(len(attempts)))
-    if len(attempts) > MOST_ATTEMPTS:
-        numbers = [*numbers[: MOST_ATTEMPTS - 1], numbers[-1]]
+    attempts, numbers = exchange.attempts, _numbers(exchange)
     told: dict[str, Any] = {
         "exchange": _exchange(exchange),
         "bytes": [getattr(exchange, name)[:_LONGEST].decode("latin-1") for name in _BYTES],
@@ -56,6 +53,12 @@ def transcript(exchange: Exchange, trace: Trace | None) -> dict[str, Any]:
         spans = [trace.span_of(attempts[number]) for number in numbers]
         told["trace"] = [trace.trace_id, trace.flags, trace.parent_id, trace.state, trace.span_id, spans]
     return told
+
+
+def _numbers(exchange: Exchange) -> list[int]:
+    """Return which attempts are told of, as places in the list of all."""
+    numbers = list(range(len(exchange.attempts)))
+    return numbers if len(numbers) <= MOST_ATTEMPTS else [*numbers[: MOST_ATTEMPTS - 1], numbers[-1]]
 
 
 def _why(failed: Exchange | Attempt) -> tuple[str | None, Any]:
@@ -112,8 +115,12 @@ def _trace(values: Any, attempts: list[Attempt]) -> Trace:
 
 
 def failures_of(exchange: Exchange) -> list[Attempt | None]:
-    """Return the attempts that failed, and None where the exchange failed without, or beside, one; not for what clients did."""
-    found: list[Attempt | None] = [one for one in exchange.attempts if one.cause is not None and one.cause.fault != "client"]
+    """Return the attempts that failed, and None where the exchange failed without, or beside, one; not for what clients did.
+
+    Of attempts that are told of, as in a transcript.
+    """
+    attempts = (exchange.attempts[number] for number in _numbers(exchange))
+    found: list[Attempt | None] = [one for one in attempts if one.cause is not None and one.cause.fault != "client"]
     if exchange.signal is not None and exchange.cause is not None and exchange.cause.fault != "client":
         found.append(None)
     return found

@@ -62,6 +62,7 @@ def test_of_many_attempts_the_first_and_the_last_are_told():
     assert len(told.exchange.attempts) == MOST_ATTEMPTS
     assert told.number == (*range(MOST_ATTEMPTS - 1), 38)
     assert told.exchange.attempts[-1].server == "http://app:39"
+    assert len(failures_of(exchange(*many))) == len(failures_of(told.exchange)) == MOST_ATTEMPTS
 
 
 def test_it_is_bounded_whatever_is_in_it():
