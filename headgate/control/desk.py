@@ -100,7 +100,7 @@ class Desk:
         now, monotonic = time.time(), time.monotonic()
         self._follow_settings(now)
         changes = self._changes(now)
-        self.store.flush(now)
+        self.store.flush(now, at_once=bool(changes))
         self.traffic.tick(now)
         if monotonic - self._tidied >= (_TIDY_MORE if self._more else _TIDY):
             self._tidied, self._more = monotonic, self.store.tidy(now)

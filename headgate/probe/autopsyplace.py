@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import psutil
@@ -151,17 +152,27 @@ def _nobody(place: Place, mine: Sequence[Listening], ip: str, port: int, sockets
         place.say("listening", shown, False, text)
     else:
         place.say("listening", shown, False, f"nothing listens on {shown}")
-    family = _family()
+    family, passing = _family(), passing_ports()
     near = [
         one
         for one in sockets
         if 0 < abs(_port(one) - port) <= NEAR
         and one.pid not in family
+        and _port(one) not in passing
         and not _NO_HTTP.search(one.program)
         and (_covers(one, ip) or _covers(one, "127.0.0.1"))
     ]
     near.sort(key=lambda one: abs(_port(one) - port))
     place.neighbours = near[:_NEIGHBOURS]
+
+
+def passing_ports(file: str = "/proc/sys/net/ipv4/ip_local_port_range") -> range:
+    """Return the ports that the kernel hands out to whoever asks for any: that one is near another one means nothing."""
+    try:
+        first, last = map(int, Path(file).read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        return range(32_768, 61_000)
+    return range(first, last + 1)
 
 
 def _family() -> set[int]:

@@ -51,14 +51,17 @@ def texts(found: dict[str, Any]) -> str:
 def neighbour() -> Iterator[tuple[int, int, int]]:
     """A web server of another process: a free port beside it, its own port, and its pid."""
     program = (
-        "import http.server, sys\n"
+        "import contextlib, http.server, random, sys\n"
         "class Quiet(http.server.SimpleHTTPRequestHandler):\n"
         "    server_version, sys_version = 'gunicorn', ''\n"
         "    def log_message(self, *words): pass\n"
         "    def do_GET(self):\n"
         "        self.send_response(200); self.send_header('Content-Length', '0'); self.end_headers()\n"
-        "server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Quiet)\n"
-        "print(server.server_address[1], flush=True)\n"
+        "for port in random.sample(range(30_200, 32_600), 50):\n"  # one that the kernel does not hand out
+        "    with contextlib.suppress(OSError):\n"
+        "        server = http.server.ThreadingHTTPServer(('127.0.0.1', port), Quiet)\n"
+        "        break\n"
+        "print(port, flush=True)\n"
         "server.serve_forever()\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:

@@ -13,7 +13,7 @@ from headgate.model.exchange import Attempt
 from headgate.model.phases import BODY, CONNECT, HEAD, TLS
 from headgate.probe.autopsyanswer import flowing, overdue
 from headgate.probe.autopsykernel import Death, deaths_in, killed_in_group, killed_since_start, port_of
-from headgate.probe.autopsyplace import look_at_port, names_port, own
+from headgate.probe.autopsyplace import look_at_port, names_port, own, passing_ports
 from headgate.probe.autopsyshared import Shared, forget
 from headgate.probe.autopsysocket import listening_sockets, look_at_socket
 
@@ -175,3 +175,14 @@ def test_a_body_that_still_comes_is_no_failure() -> None:
     assert comes.signal is None
     assert not flowing(silent)
     assert silent.signal == s.DEADLINE
+
+
+def test_ports_that_mean_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "range"
+    file.write_text("40000\t50000\n")
+    assert passing_ports(str(file)) == range(40_000, 50_001)
+    for text in ("", "many few", "1"):
+        file.write_text(text)
+        assert 33_000 in passing_ports(str(file))
+        assert 8000 not in passing_ports(str(file))
+    assert len(passing_ports()) > 1000
