@@ -232,7 +232,8 @@ def test_with_a_file(serve, origin, tmp_path):
     gateway = serve(config(tmp_path, one_upstream(origin().url, log)))
     errors = tmp_path / "logs" / "errors.log"
     until(lambda: errors.exists() and "listening on" in errors.read_text())
-    port = int(errors.read_text().rpartition(":")[2])
+    (address,) = re.findall(r"note listening on (\S+)\n", errors.read_text())
+    port = int(address.rpartition(":")[2])
     assert ask(port).endswith(b"ok")
     assert gateway.stop() == 0
     assert json.loads((tmp_path / "logs" / "access.log").read_text())["status"] == 200
@@ -470,7 +471,8 @@ def test_closed_standard_streams_are_nobody_elses(serve, origin, tmp_path):
     assert len(family) == 4
     for one in family:
         assert [os.readlink(f"/proc/{one}/fd/{number}") for number in (0, 1, 2)] == ["/dev/null"] * 3
-    assert ask(int(errors.read_text().rpartition(":")[2])).endswith(b"ok")
+    (address,) = re.findall(r"note listening on (\S+)\n", errors.read_text())
+    assert ask(int(address.rpartition(":")[2])).endswith(b"ok")
     assert gateway.stop() == 0
 
 
