@@ -67,7 +67,7 @@ def chart(series: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "begin": series["at"][0] if count else 0, "width": series["step"],
         "failed": [sum(numbers[at] for numbers in failures.values()) for at in range(count)],
-        "causes": [(cause, numbers) for cause, numbers in ranked[:9]],
+        "causes": [(clean(cause, 60), numbers) for cause, numbers in ranked[:9]],
     }  # fmt: skip
 
 
