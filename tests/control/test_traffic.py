@@ -1,9 +1,11 @@
 """Traffic over time with real processes: every request is in the history once, whichever process dies."""
 
 import os
+import re
 import signal
 import sqlite3
 from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
@@ -97,8 +99,6 @@ def test_what_users_saw_is_there_by_cause_and_what_was_saved_by_how(start, file,
     more = f'{GONE}[incidents]\nfile = "{file}"\n[upstream.half]\nservers = {both}\npolicy = "round-robin"\n'
     gateway = start(upstream=f'{more}[[route]]\npath = "/half"\nupstream = "half"\n')
     port = gateway.port()
-    from http.client import HTTPConnection
-
     for path, status in (("/gone", 502), ("/gone", 502), *[("/half", 200)] * 8):
         with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
             connection.request("GET", path)
@@ -112,3 +112,69 @@ def test_what_users_saw_is_there_by_cause_and_what_was_saved_by_how(start, file,
     assert list(half["rescued"]) == ["connection-refused again-unsent"]
     failed = kept(file, "upstream")["upstream", "half", ""]["failed"]
     assert failed == half["rescued"]
+
+
+def ask_gone(port: int, times: int) -> None:
+    for _ in range(times):
+        with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            connection.request("GET", "/gone")
+            assert connection.getresponse().status == 502
+
+
+def test_a_reload_that_moves_the_file_moves_the_history(start, file, more):
+    gateway = start(upstream=more)
+    for _ in range(4):
+        assert gateway.get() == 200
+    gateway.until(lambda: total(gateway) == 4)
+    other = file.with_name("others")
+    gateway.file.write_text(gateway.file.read_text().replace(f'"{file}"', f'"{other}"'))
+    assert gateway.ask("POST", "/api/reload").status == 200
+    gateway.until(other.exists)
+    for _ in range(3):
+        assert gateway.get() == 200
+    gateway.until(lambda: total(gateway) == 7)
+    assert gateway.stop() == 0
+    assert (kept(file)[ALL]["requests"], kept(other)[ALL]["requests"]) == (4, 3)
+
+
+def test_error_budgets_are_metrics(start, file, more):
+    gateway = start(upstream=more)
+    port = gateway.port()
+    ask_gone(port, 30)
+    for _ in range(10):
+        assert gateway.get() == 200
+    gateway.until(lambda: total(gateway) == 40)
+    told = gateway.ask("GET", "/metrics").body.decode()  # the first scrape looks
+    values = dict(re.findall(r"^(headgate_slo_\w+\{[^}]*\}) (\S+)$", told, re.MULTILINE))
+    assert float(values['headgate_slo_target{route="*/gone"}']) == 0.999
+    assert float(values['headgate_slo_budget_remaining{route="*/gone"}']) == pytest.approx(-999)
+    assert float(values['headgate_slo_burn_rate{route="*/gone",window="1h"}']) == pytest.approx(1000)
+    assert float(values['headgate_slo_budget_remaining{route="*/"}']) == 1
+    assert 'headgate_slo_burn_rate{route="*/",window="1h"}' not in values, "ten requests say nothing"
+
+
+def test_the_report_is_asked_for_by_time(shared):
+    assert shared.get() == 200
+    answer = shared.ask("GET", "/api/report")
+    assert answer.status == 200
+    assert answer.json["until"] - answer.json["since"] == pytest.approx(7 * 86_400)
+    assert answer.json["traffic"]["requests"] >= 1
+    assert "begin before it ends" in shared.ask("GET", "/api/report?since=2&until=1").detail
+    assert shared.ask("GET", "/api/report?since=99999999999").status == 409
+    assert shared.ask("GET", "/api/report?since=yesterday").status == 422
+    past = shared.ask("GET", "/api/report?since=1&until=2").json
+    assert (past["traffic"]["requests"], past["incidents"]) == (0, [])
+
+
+def test_a_file_that_is_gone_is_said(start, file, more):
+    gateway = start(upstream=more)
+    gateway.port()
+    gateway.until(lambda: marked(file))
+    assert gateway.get() == 200
+    for one in file.parent.glob(f"{file.name}*"):
+        one.unlink()
+    answer = gateway.ask("GET", "/api/report")  # the file is made anew before anybody reads it
+    assert answer.status == 200
+    gateway.says("it was removed or replaced")
+    assert gateway.stop() == 0
+    assert kept(file)[ALL]["requests"] == 1
