@@ -296,11 +296,11 @@ def test_an_ejection_by_one_worker_reaches_the_other(gate, meanwhile):
         one.notes("control process", 2)
         until(lambda: one.server()["state"] == "ejected")
     time.sleep(0.1)  # the word that the status tells has been sent, and needs a moment to arrive
-    failed = one.noted.count("connection-refused")
+    failed = one.noted.count("cause=connection-refused")
     for worker in one.workers():
         with closing(through(one, worker)) as connection:
             ask_often(connection, 30)
-    assert one.noted.count("connection-refused") == failed
+    assert one.noted.count("cause=connection-refused") == failed
     assert one.noted.count("is ejected") == 1
 
 
