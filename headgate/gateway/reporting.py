@@ -101,7 +101,8 @@ class Reporting:
             group.count += 1
             if final is None:
                 group.rescued += 1
-            _measure(group.figures, (failed[number] if number < len(failed) else exchange).facts)
+            if group.count <= _FIGURES:
+                _measure(group.figures, (failed[number] if number < len(failed) else exchange).facts)
         if keys:
             self._count_end(exchange, (final or keys[0])[2], "" if final is not None else failed[0].verdict or "")
         if (group := self._groups.get(final or keys[0]) if keys else None) is not None:
@@ -159,10 +160,10 @@ def _measure(figures: dict[str, list[float]], facts: Facts | None) -> None:
         return
     for name, key, scale in _MEASURED:
         value = facts.get(key)
-        if isinstance(value, (int, float)) and len(known := figures.setdefault(name, [])) < _FIGURES:
-            known.append(round(value * scale, 3))
-    if (limit := facts.get("limit")) and len(known := figures.setdefault(f"limit {limit}", [])) < _FIGURES:
-        known.append(facts.get("limit_value", 0))
+        if isinstance(value, (int, float)):
+            figures.setdefault(name, []).append(round(value * scale, 3))
+    if limit := facts.get("limit"):
+        figures.setdefault(f"limit {limit}", []).append(facts.get("limit_value", 0))
 
 
 def _told(key: Key, group: _Group) -> dict[str, Any]:
