@@ -154,7 +154,7 @@ class Store:
             return not self._ledger.dirty
         self._flushed = now
         self._ledger.settle(now)
-        if self._file.works and not self._is_news():
+        if self._file.is_there(now) and self._file.works and not self._is_news() and not self._is_another():
             return True
         if self.commit(now, self._write) or (self._adopt(now) and self.commit(now, self._write)):
             self._written = self._totals()
@@ -167,6 +167,9 @@ class Store:
 
     def _is_news(self) -> bool:
         return bool(self._ledger.dirty or self._events or self._verdicts) or self._totals() != self._written
+
+    def _is_another(self) -> bool:
+        return self._file.generation != self._generation
 
     def _totals(self) -> str:
         return json.dumps(self._ledger.described())
