@@ -7,6 +7,9 @@ SYSTEM := $(shell /usr/bin/python3.11 -c 'import ensurepip, os, sysconfig; asser
 PYTHON ?= $(or $(SYSTEM),python3.11)
 READY := $(VENV)/.ready
 
+# Tests of real processes share four cores with each other. What fails among them is named, and has to pass alone.
+AGAIN = echo "Failed beside others, see above. Each again, alone:" && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 1
+
 .PHONY: help demo test check bench reliability lab fixtures accuracy screenshots docs lock clean
 
 help: ## This list
@@ -16,7 +19,7 @@ demo: $(READY) ## Start the lab and the gateway in front of it, send traffic, ex
 	$(BIN)/headgate demo
 
 test: $(READY) $(VENV)/.envoy $(VENV)/.gateways ## All tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile || { test $$? = 1 && $(AGAIN); }
 
 check: $(READY) ## Format, lint, types, architecture
 	$(BIN)/ruff format --check .
