@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from headgate.control.guard import LARGEST
+from headgate.control.statefolder import state_folder
 from headgate.traffic.health import STATES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -69,6 +70,7 @@ def test_the_unit_is_whole():
     unit.read_string(UNIT)
     service = unit["Service"]
     assert (service["Type"], service["NotifyAccess"], service["KillMode"]) == ("notify", "all", "mixed")
+    assert state_folder({"STATE_DIRECTORY": f"/var/lib/{service['StateDirectory']}"}, 1) == Path("/var/lib/headgate")
     assert f"/run/{service['RuntimeDirectory']}" == service["Environment"].partition("=")[2]
 
 
