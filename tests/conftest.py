@@ -5,6 +5,6 @@ import os
 import shutil
 import tempfile
 
-if "HEADGATE_STATE" not in os.environ:
-    os.environ["HEADGATE_STATE"] = tempfile.mkdtemp(prefix="headgate-tests-")
-    atexit.register(shutil.rmtree, os.environ["HEADGATE_STATE"], ignore_errors=True)
+if "HEADGATE_STATE_DIRECTORY" not in os.environ:
+    os.environ["HEADGATE_STATE_DIRECTORY"] = tempfile.mkdtemp(prefix="headgate-tests-")
+    atexit.register(shutil.rmtree, os.environ["HEADGATE_STATE_DIRECTORY"], ignore_errors=True)

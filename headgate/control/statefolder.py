@@ -10,7 +10,7 @@ from typing import Final
 
 from .runfolder import PASSING, Unsafe, make_folder, run_folder
 
-VARIABLE: Final = "HEADGATE_STATE"
+VARIABLE: Final = "HEADGATE_STATE_DIRECTORY"
 """Environment variable with the folder, instead of the usual one."""
 AUTO: Final = "auto"
 MEMORY: Final = "memory"

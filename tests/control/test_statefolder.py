@@ -13,7 +13,7 @@ from headgate.control.statefolder import forget, incident_file, name_for, passin
     ("environment", "user", "folder"),
     [
         ({}, 0, "/var/lib/headgate"),
-        ({"HEADGATE_STATE": "/a"}, 0, "/a"),
+        ({"HEADGATE_STATE_DIRECTORY": "/a"}, 0, "/a"),
         ({"STATE_DIRECTORY": "/var/lib/one:/var/lib/two"}, 7, "/var/lib/one"),
         ({"HOME": "/home/ann"}, 7, "/home/ann/.local/state/headgate"),
         ({"HOME": "/home/ann", "XDG_STATE_HOME": "/s"}, 7, "/s/headgate"),
@@ -33,21 +33,21 @@ def test_each_configuration_has_its_own_file(tmp_path):
 
 
 def test_auto_makes_the_folder_for_its_owner_alone(tmp_path):
-    file = incident_file("auto", "/etc/headgate.toml", {"HEADGATE_STATE": str(tmp_path / "new" / "state")}, 0)
+    file = incident_file("auto", "/etc/headgate.toml", {"HEADGATE_STATE_DIRECTORY": str(tmp_path / "new" / "state")}, 0)
     assert file is not None
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
 def test_what_is_kept_in_memory(tmp_path):
     assert incident_file("memory", "/etc/headgate.toml", {}, 0) is None
-    assert incident_file("auto", "", {"HEADGATE_STATE": str(tmp_path)}, 0) is None
+    assert incident_file("auto", "", {"HEADGATE_STATE_DIRECTORY": str(tmp_path)}, 0) is None
     assert incident_file("/srv/x", "", {}, 0) == Path("/srv/x")
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
-        incident_file("auto", "/etc/headgate.toml", {"HEADGATE_STATE": str(tmp_path / "file" / "state")}, 0)
+        incident_file("auto", "/etc/headgate.toml", {"HEADGATE_STATE_DIRECTORY": str(tmp_path / "file" / "state")}, 0)
 
 
 def test_a_passing_file_is_forgotten_with_all_that_belongs_to_it(tmp_path):
