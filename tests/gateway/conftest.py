@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import json
-import socket
+import time
 import tomllib
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -20,6 +20,10 @@ from headgate.gateway.flow import Flow
 from headgate.gateway.group import Group
 from headgate.gateway.sockets import bind
 from headgate.gateway.worker import Worker
+from headgate.lab.processes import free_port
+
+PATIENCE = 20.0
+"""Seconds within which things have to happen: far more than they need, so that a busy machine fails nothing."""
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 
@@ -43,7 +47,7 @@ class Client:
         self.writer.write(data)
 
     async def head(self) -> bytes:
-        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 8)
+        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE)
 
     async def response(self) -> tuple[bytes, bytes]:
         """Return head and body of one response with Content-Length or chunks (decoded by a reader that is not ours)."""
@@ -51,20 +55,20 @@ class Client:
         lower = head.lower()
         if b"transfer-encoding: chunked" in lower:
             body = b""
-            while size := int(await asyncio.wait_for(self.reader.readline(), 8), 16):
+            while size := int(await asyncio.wait_for(self.reader.readline(), PATIENCE), 16):
                 body += await self.reader.readexactly(size)
                 assert await self.reader.readexactly(2) == b"\r\n"
             while await self.reader.readline() != b"\r\n":
                 pass
             return head, body
         length = int(lower.split(b"content-length:")[1].split(b"\r\n")[0])
-        return head, await asyncio.wait_for(self.reader.readexactly(length), 8)
+        return head, await asyncio.wait_for(self.reader.readexactly(length), PATIENCE)
 
     async def rest(self) -> bytes:
         """Return everything until the connection ends; a reset counts as an end."""
         data = b""
         try:
-            while piece := await asyncio.wait_for(self.reader.read(65536), 8):
+            while piece := await asyncio.wait_for(self.reader.read(65536), PATIENCE):
                 data += piece
         except ConnectionResetError:
             pass
@@ -142,13 +146,6 @@ class Origin:
             writer.close()
 
 
-def dead_port() -> int:
-    """Return a port where nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 class Stage:
     """Servers and a gateway."""
 
@@ -186,7 +183,7 @@ class Stage:
 
     async def request(self, reader: asyncio.StreamReader) -> bytes:
         """Read a request head on a server, keep it in `heads`, and return it."""
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 8)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
         self.heads.append(head)
         return head
 
@@ -199,7 +196,7 @@ class Stage:
 
     def dead(self) -> str:
         """Return the URL of a server that refuses connections."""
-        return f"http://127.0.0.1:{dead_port()}"
+        return f"http://127.0.0.1:{free_port()}"
 
     def config(self, *servers: Any, route: str = "", gateway: dict[str, Any] | None = None, **upstream: Any) -> Config:
         """Return a configuration: one upstream `app` with these servers (URLs, tables, or origins), one route."""
@@ -248,44 +245,45 @@ class Stage:
     def group(self) -> Group:
         return self.worker.groups["app"]
 
-    async def until(self, condition: Callable[[], Any], what: str = "it") -> None:
-        """Wait until a condition holds; fail when it does not within some seconds."""
-        for _ in range(400):
-            if condition():
-                return
+    async def until(self, condition: Callable[[], Any], what: object = "") -> None:
+        """Wait until a condition holds; fail when it does not within PATIENCE."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f"it did not come about: {what}"
             await asyncio.sleep(0.01)
-        raise AssertionError(f"{what} did not come about")
 
     async def quiet(self) -> None:
         """Fail unless the gateway comes to rest: nothing counted as under way, nothing waiting, no task, no timer."""
         for client in self._clients:
             client.close()
-        await self.until(lambda: not self.worker.clients, "the clients' leaving")
-        await asyncio.sleep(0.02)
-        servers = {id(server): server for group in self._groups for server in group.servers}.values()
-        assert [server.busy for server in servers] == [0] * len(servers)
-        for group in self._groups:
-            if group.gate is not None:
-                assert group.gate.waiting == 0
-                assert group.gate.describe()["under_way"] == 0
-        counting = self.worker.counting
-        for name, number in counting._numbers.items():
-            counted = [server for server in servers if server.idle_gauge is not None and name == f"idle app {server.label}"]
-            assert counting.of(name).total() == sum(len(server.idle) for server in counted), (name, number)
-        assert all(not server.idle for server in servers if server.retired)
-        for flow in [found for found in gc.get_objects() if isinstance(found, Flow)]:
-            assert (flow._timer, flow._waits_in, flow.server, flow.conn, flow.hedge, flow.held) == (
-                None,
-                None,
-                None,
-                None,
-                None,
-                (),
-            )
-        running = [task for task in asyncio.all_tasks() if "headgate" in task.get_coro().cr_code.co_filename]
-        assert [task for task in running if task is not self._running] == []
+        await self.until(lambda: not self.worker.clients, "the clients leave")
+        unrest: list[object] = []
+
+        def rests() -> bool:
+            unrest[:] = self._unrest()
+            return not unrest
+
+        await self.until(rests, unrest)
         notes = [line for line in self.errors() if "internal error" in line]
         assert not notes, notes
+
+    def _unrest(self) -> list[object]:
+        """Return what has not come to rest."""
+        servers = {id(server): server for group in self._groups for server in group.servers}.values()
+        found: list[object] = [("busy", server.label, server.busy) for server in servers if server.busy]
+        gates = [group.gate for group in self._groups if group.gate is not None]
+        found += [("gate", gate.describe()) for gate in gates if gate.waiting or gate.describe()["under_way"]]
+        counting = self.worker.counting
+        for name in counting._numbers:
+            counted = [server for server in servers if server.idle_gauge is not None and name == f"idle app {server.label}"]
+            told, true = counting.of(name).total(), sum(len(server.idle) for server in counted)
+            found += [(name, told, true)] if told != true else []
+        found += [("kept by a retired server", server.label) for server in servers if server.retired and server.idle]
+        for flow in [found for found in gc.get_objects() if isinstance(found, Flow)]:
+            left = (flow._timer, flow._waits_in, flow.server, flow.conn, flow.hedge, flow.held)
+            found += [("flow", left)] if left != (None, None, None, None, None, ()) else []
+        running = [task for task in asyncio.all_tasks() if "headgate" in task.get_coro().cr_code.co_filename]
+        return found + [("task", task) for task in running if task is not self._running]
 
     async def client(self) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
@@ -302,13 +300,15 @@ class Stage:
 
     async def access(self, count: int = 1) -> list[dict[str, Any]]:
         """Return the access log's records once there are `count`."""
-        for _ in range(200):
+        lines: list[str] = []
+
+        def came() -> bool:
             self.worker.recorder.flush()
-            lines = (self.folder / "access.log").read_text().splitlines()
-            if len(lines) >= count:
-                return [json.loads(line) for line in lines]
-            await asyncio.sleep(0.02)
-        raise AssertionError(f"{len(lines)} of {count} records came: {lines}")
+            lines[:] = (self.folder / "access.log").read_text().splitlines()
+            return len(lines) >= count
+
+        await self.until(came, lines)
+        return [json.loads(line) for line in lines]
 
     def errors(self) -> list[str]:
         return (self.folder / "errors.log").read_text().splitlines()
@@ -335,7 +335,7 @@ def play(tmp_path: Path) -> Callable[[Callable[[Stage], Coroutine[Any, Any, None
         async def act() -> None:
             stage = Stage(tmp_path)
             try:
-                await asyncio.wait_for(part(stage), 20)
+                await asyncio.wait_for(part(stage), 50)
             finally:
                 await stage.end()
 
