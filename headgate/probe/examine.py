@@ -65,15 +65,16 @@ async def _examine(asking: Asking, url: Url, how: Settings) -> None:
     found = proxy_look(proxies, url, 0.0)
     if found is not None:
         asking.take(found)
-    elsewhere = asyncio.create_task(_elsewhere(asking, url))
+    beside = [asyncio.create_task(_elsewhere(asking, url))]
+    proxy = proxies.for_url(url)
+    if proxy is not None:
+        beside.append(asyncio.create_task(_through(asking, url, proxy)))
     try:
-        proxy = proxies.for_url(url)
-        through = asyncio.create_task(_through(asking, url, proxy)) if proxy is not None else None
         await _directly(asking, url, how)
-        if through is not None:
-            await through
+        await asyncio.gather(*beside)
     finally:
-        await elsewhere
+        for task in beside:
+            task.cancel()  # whoever ends this early waits for no other view either
 
 
 async def _elsewhere(asking: Asking, url: Url) -> None:

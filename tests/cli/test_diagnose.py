@@ -228,7 +228,7 @@ def test_credentials_of_a_url_are_shown_nowhere(site: Any, tmp_path: Path) -> No
     assert "sesame" not in page.read_text()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(90)
 def test_ctrl_c_tells_what_was_found_until_then(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:  # it takes connections, and answers nothing
         port = server.getsockname()[1]
@@ -240,6 +240,8 @@ def test_ctrl_c_tells_what_was_found_until_then(tmp_path: Path) -> None:
             f"http://127.0.0.1:{port}/",
             "--vantage",
             f"http://127.0.0.1:{port}/",
+            "--timeout",
+            "600",
         ]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with process, server.accept()[0], server.accept()[0], server.accept()[0]:  # TCP alone, GET, the other view
