@@ -66,8 +66,9 @@ def _alike(place: Place, file: Path, listening: set[str]) -> None:
     """Of a socket that is missing, tell which folder is missing, and which listening sockets may be meant."""
     if not file.parent.exists():
         place.say("socket", str(file.parent), False, f"the folder {file.parent} does not exist either")
-    alike = sorted(one for one in listening if Path(one).name == file.name or Path(one).parent == file.parent)
-    for one in alike[:_LIKE]:
+    beside = sorted(one for one in listening if Path(one).parent == file.parent)
+    elsewhere = sorted(one for one in listening if Path(one).name == file.name)
+    for one in (beside + elsewhere)[:_LIKE]:
         place.say("listening", one, None, f"a program listens on {one}", instead=clean(one))
 
 

@@ -238,12 +238,15 @@ def test_who_wrote_a_502_is_told_by_the_judge(served: Any, says: Any) -> None:
 
 
 def test_unix_sockets_tell_what_they_are(tmp_path: Path) -> None:
+    """What listens in the same folder comes before a namesake in another: of these a machine may have any number."""
     missing, left, near = tmp_path / "app.sock", tmp_path / "left.sock", tmp_path / "gunicorn.sock"
+    (tmp_path / "x").mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(left))
-    with socket.socket(socket.AF_UNIX) as living:
-        living.bind(str(near))
-        living.listen(1)
+    with socket.socket(socket.AF_UNIX) as living, socket.socket(socket.AF_UNIX) as namesake:
+        for sock, path in ((living, near), (namesake, tmp_path / "x" / "app.sock")):
+            sock.bind(str(path))
+            sock.listen(1)
         gone = run(f"unix:{missing}", failure={"cause": "socket-missing", "upstream": "shop"})
         dead_one = run(f"unix:{left}")
     assert gone["cause"] == "socket-missing"
