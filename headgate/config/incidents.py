@@ -10,8 +10,8 @@ class Incidents(Table):
 
     file: IncidentFile = "auto"
     """A file, "memory" for none (they end with the gateway), or "auto": one for this configuration in /var/lib/headgate, or in
-    ~/.local/state/headgate for users other than root, unless `$HEADGATE_STATE_DIRECTORY` or systemd's StateDirectory= name another
-    folder. Without a configuration file (`--to`) "auto" means "memory"."""
+    ~/.local/state/headgate for users other than root, unless `$HEADGATE_STATE_DIRECTORY` or systemd's StateDirectory= name
+    another folder. Without a configuration file (`--to`) "auto" means "memory"."""
     days: int = Field(30, ge=1, le=3650)
     """How long resolved incidents are kept."""
     size: Size = 256 << 20
